@@ -1,0 +1,17 @@
+//! Millrace: a message broker that speaks the Kafka wire protocol, in one binary.
+//!
+//! The map of the crate, arrows pointing only downwards (held by `tests/layering.rs`):
+//!
+//! ```text
+//! cli                    one file per subcommand
+//! client    server       the bundled client · config, listeners, shutdown
+//!    \      kafka        the Kafka adapter: connection, dispatch, one handler per API
+//!     \    /     \
+//!     wire      engine   messages as tables · topics, produce, fetch: plain types, no protocol
+//!         \     /   \
+//!         record     log · purgatory   batches · one partition's log · everything that waits
+//!            \       /
+//!             env · types
+//! ```
+
+pub mod types;
