@@ -14,4 +14,5 @@
 //!             env · types
 //! ```
 
+pub mod record;
 pub mod types;
