@@ -14,5 +14,6 @@
 //!             env · types
 //! ```
 
+pub mod purgatory;
 pub mod record;
 pub mod types;
