@@ -14,6 +14,10 @@
 //!             env · types
 //! ```
 
+pub mod env;
+pub mod log;
 pub mod purgatory;
 pub mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod types;

@@ -1,0 +1,372 @@
+//! The system's file system: positioned I/O, blocks allocated ahead, read-only maps, locks.
+//!
+//! Used by every broker outside a simulation. What always holds: files are written by positioned writes only,
+//! never through a map, so that a full or failing disk is an [`io::Error`] and not a signal. The only unsafe
+//! code of the crate is here, around the maps. Deliberately absent: any cache of contents (the kernel has one)
+//! and any retry of a failed sync.
+#![expect(unsafe_code, reason = "maps of files need it; every block says who upholds what")]
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use memmap2::{MmapOptions, MmapRaw};
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile, FileMap, Lock, LockError, OpenMode};
+use crate::types::TimestampMs;
+
+/// `IOV_MAX` of Linux and macOS: how many buffers one vectored write takes.
+const VECTORED_BUFFERS_MAX: usize = 1024;
+/// What is read of the holder's text in a lock file.
+const HOLDER_BYTES_MAX: u64 = 4096;
+
+/// The system's file system.
+#[derive(Debug, Default)]
+pub struct OsDisk {
+    /// Directories on which `syncfs` was called, kept open: the kernel reports a write-back error once to each
+    /// descriptor that was open when it happened, so a fresh descriptor could miss one.
+    synced_file_systems: Mutex<HashMap<PathBuf, Arc<File>>>,
+}
+
+/// One open file.
+#[derive(Debug)]
+struct OsFile {
+    file: File,
+}
+
+/// A read-only map of a file's start.
+#[derive(Debug)]
+struct OsMap {
+    map: MmapRaw,
+}
+
+/// The owner of a slice of a map, for [`Bytes::from_owner`].
+struct OsMapSlice {
+    map: Arc<OsMap>,
+    range: Range<usize>,
+}
+
+/// A held `flock`; closing the file lets go.
+struct OsLock {
+    _file: File,
+}
+
+// === impl OsDisk ===
+
+impl OsDisk {
+    /// The system's file system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn file_system(&self, path: &Path) -> io::Result<Arc<File>> {
+        if let Some(file) = self.synced_file_systems.lock().get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(File::open(path)?);
+        self.synced_file_systems.lock().insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+impl Disk for OsDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(0o640);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::Write => {
+                options.write(true);
+            }
+            OpenMode::Create => {
+                options.write(true).create(true);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+            OpenMode::Truncate => {
+                options.write(true).create(true).truncate(true);
+            }
+        }
+        let file = options.open(path)?;
+        Ok(Arc::new(OsFile { file }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            // A name that is not UTF-8 is none of ours, and there is nothing to be done with it.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is what env::Disk is made of")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is what env::Disk is made of")]
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        let file = self.file_system(path)?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&*file)?;
+        // Elsewhere there is no call that waits and reports; a full sync of the directory is the nearest.
+        #[cfg(not(target_os = "linux"))]
+        file.sync_all()?;
+        Ok(())
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> Result<Box<dyn Lock>, LockError> {
+        // Not truncated at opening: a broker that is refused must leave the holder's text as it is.
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = Vec::new();
+                file.take(HOLDER_BYTES_MAX).read_to_end(&mut text)?;
+                let holder = String::from_utf8_lossy(&text).trim().to_owned();
+                return Err(LockError::Held { holder });
+            }
+            Err(error) => return Err(LockError::Io(error.into())),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(holder.as_bytes())?;
+        Ok(Box::new(OsLock { _file: file }))
+    }
+}
+
+// === impl OsFile ===
+
+impl DiskFile for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn modified_ms(&self) -> io::Result<TimestampMs> {
+        let since = self.file.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(TimestampMs::try_from(since.as_millis()).unwrap_or(TimestampMs::MAX))
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, position)
+    }
+
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.file.write_all_at(buf, position)
+    }
+
+    fn write_all_vectored_at(&self, bufs: &[Bytes], position: u64) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = bufs.iter().map(|buf| IoSlice::new(buf)).collect();
+        let mut slices = slices.as_mut_slice();
+        let mut position = position;
+        // Empty buffers at the front would make a finished write look like one that makes no progress.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let batch = &slices[..slices.len().min(VECTORED_BUFFERS_MAX)];
+            match write_vectored(&self.file, batch, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut slices, written);
+                    position += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, position: u64, size_bytes: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        loop {
+            // The length stays true: readers of the file, Kafka's tools among them, see only what was written.
+            match rustix::fs::fallocate(
+                &self.file,
+                rustix::fs::FallocateFlags::KEEP_SIZE,
+                position,
+                size_bytes,
+            ) {
+                // A file system that cannot reserve still writes; then a full disk shows at the write.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (position, size_bytes);
+            Ok(())
+        }
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn drop_cache(&self, position: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&self.file, position, None, rustix::fs::Advice::DontNeed)?;
+        #[cfg(not(target_os = "linux"))]
+        let _ = position;
+        Ok(())
+    }
+
+    fn map(&self, size_bytes: u64) -> io::Result<Arc<dyn FileMap>> {
+        let size = usize::try_from(size_bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let map = MmapOptions::new().len(size).map_raw_read_only(&self.file)?;
+        Ok(Arc::new(OsMap { map }))
+    }
+}
+
+#[cfg(not(target_os = "macos"))]
+fn write_vectored(file: &File, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    Ok(rustix::io::pwritev(file, slices, position)?)
+}
+
+#[cfg(target_os = "macos")]
+fn write_vectored(file: &File, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| &slice[..]);
+    file.write_at(first, position)
+}
+
+// === impl OsMap ===
+
+impl OsMap {
+    /// Panics when the range is not inside the map: a broken invariant of the caller, never a matter of input.
+    fn checked_range(&self, position: u64, size_bytes: usize) -> Range<usize> {
+        let start = usize::try_from(position).expect("a position inside a map fits the address space");
+        let end = start.checked_add(size_bytes).expect("a range inside a map fits the address space");
+        assert!(end <= self.map.len(), "range {start}..{end} beyond the map's {} bytes", self.map.len());
+        start..end
+    }
+}
+
+impl FileMap for OsMap {
+    fn size_bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    fn slice(self: Arc<Self>, position: u64, size_bytes: usize) -> Bytes {
+        let range = self.checked_range(position, size_bytes);
+        if range.is_empty() {
+            return Bytes::new();
+        }
+        Bytes::from_owner(OsMapSlice { map: self, range })
+    }
+
+    fn populate(&self, position: u64, size_bytes: usize) -> io::Result<()> {
+        let range = self.checked_range(position, size_bytes);
+        if range.is_empty() {
+            return Ok(());
+        }
+        // Maps start on a page, so rounding the offset down keeps the address inside the map.
+        let page = rustix::param::page_size();
+        let start = range.start / page * page;
+        populate_pages(&self.map, start..range.end, page)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn populate_pages(map: &MmapRaw, range: Range<usize>, page: usize) -> io::Result<()> {
+    loop {
+        // SAFETY: the address range lies inside the map (checked by the caller, rounded down to a page of it),
+        // and the advice only faults pages in: it changes no byte and no protection.
+        let outcome = unsafe {
+            rustix::mm::madvise(
+                map.as_mut_ptr().add(range.start).cast(),
+                range.len(),
+                rustix::mm::Advice::LinuxPopulateRead,
+            )
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // What a touched page would have raised as SIGBUS.
+            Err(Errno::FAULT) => return Err(io::Error::from_raw_os_error(Errno::IO.raw_os_error())),
+            // Kernels before 5.14 do not know the advice.
+            Err(Errno::INVAL) => {
+                touch_pages(map, range, page);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate_pages(map: &MmapRaw, range: Range<usize>, page: usize) -> io::Result<()> {
+    touch_pages(map, range, page);
+    Ok(())
+}
+
+/// Reads one byte of each page, so that the page is in memory.
+fn touch_pages(map: &MmapRaw, range: Range<usize>, page: usize) {
+    for offset in range.step_by(page) {
+        // SAFETY: the offset lies inside the map, which is readable and outlives the call; the range was
+        // written, so the file reaches there. A volatile read is not optimised away.
+        let _ = unsafe { map.as_ptr().add(offset).read_volatile() };
+    }
+}
+
+// === impl OsMapSlice ===
+
+impl AsRef<[u8]> for OsMapSlice {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the range lies inside the map (checked by `slice`), which this owner keeps alive. Callers of
+        // `FileMap::slice` pass only ranges that were written and never change: the log writes below its end
+        // never again, cuts a file only beyond its written end, and deletes by unlinking, which leaves maps
+        // intact; the lock on the data directory keeps a second broker out. So the bytes are initialised,
+        // inside the file, and not written while this reference lives.
+        unsafe { std::slice::from_raw_parts(self.map.map.as_ptr().add(self.range.start), self.range.len()) }
+    }
+}
+
+// === impl OsLock ===
+
+impl Lock for OsLock {}
+
+#[cfg(test)]
+mod tests;

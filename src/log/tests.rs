@@ -1,0 +1,11 @@
+//! Tests of the whole log, by theme, on the real disk where the disk does not matter.
+
+mod append;
+mod budget;
+mod crash;
+mod formats;
+mod harness;
+mod life;
+mod model;
+mod recovery;
+mod retention;

@@ -1,0 +1,168 @@
+//! Retention, deletion of records, leader epochs.
+
+use super::harness::*;
+use crate::log::{LastStop, LogConfig, LogError, ReadError};
+use crate::types::LeaderEpoch;
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn config() -> LogConfig {
+    LogConfig { retention_ms: Some(10 * HOUR_MS as u64), ..small_segments() }
+}
+
+#[test]
+fn segments_older_than_the_retention_go_and_younger_ones_stay() {
+    let place = Place::with(config(), LIMITS);
+    let log = place.create();
+    for hour in 0..30 {
+        let value = vec![1; 700];
+        append_at(&log, batch_at(NOW_MS + hour * HOUR_MS, &[&value]), NOW_MS + hour * HOUR_MS).unwrap();
+    }
+    let (segments, size_bytes) = (log.segment_count(), log.size_bytes());
+    let now_ms = NOW_MS + 29 * HOUR_MS;
+    // Nothing is committed yet, so nothing may go.
+    assert_eq!(log.retain(now_ms).unwrap().segments, 0);
+    log.set_high_watermark(30);
+    let deleted = log.retain(now_ms).unwrap();
+    assert!(deleted.segments > 3 && deleted.segments < segments - 1);
+    assert_eq!(log.segment_count(), segments - deleted.segments);
+    assert_eq!(log.size_bytes(), size_bytes - deleted.bytes);
+    // The first record left is at most a segment older than the retention.
+    assert!((17..=19).contains(&deleted.log_start_offset), "{deleted:?}");
+    assert_eq!(log.log_start_offset(), deleted.log_start_offset);
+    assert_eq!(place.names(".log").len(), log.segment_count());
+    assert!(matches!(read_from(&log, 3), Err(ReadError::OffsetOutOfRange { .. })));
+    assert_eq!(records(&log).len() as i64, 30 - deleted.log_start_offset);
+    drop(log);
+    let (log, report) = place.open(2, LastStop::default());
+    assert_eq!((log.log_start_offset(), &report.damaged[..]), (deleted.log_start_offset, &[][..]));
+}
+
+#[test]
+fn an_old_active_segment_is_rolled_and_deleted() {
+    let place = Place::with(config(), LIMITS);
+    let log = place.create();
+    fill(&log, 2);
+    log.set_high_watermark(2);
+    let deleted = log.retain(NOW_MS + 11 * HOUR_MS).unwrap();
+    assert_eq!((deleted.segments, deleted.log_start_offset), (1, 2));
+    assert_eq!((log.log_start_offset(), log.log_end_offset(), log.size_bytes()), (2, 2, 0));
+    assert_eq!(append(&log, batch(&[b"x"])).unwrap().base_offset, 2);
+}
+
+#[test]
+fn a_timestamp_in_the_future_does_not_keep_a_segment_for_ever() {
+    let place = Place::with(config(), LIMITS);
+    let log = place.create();
+    append(&log, batch_at(NOW_MS + 10_000 * HOUR_MS, &[b"from the future"])).unwrap();
+    log.set_high_watermark(1);
+    assert_eq!(log.retain(NOW_MS + 9 * HOUR_MS).unwrap().segments, 0);
+    assert_eq!(log.retain(NOW_MS + 11 * HOUR_MS).unwrap().segments, 1);
+}
+
+#[test]
+fn a_clock_set_back_deletes_nothing() {
+    let place = Place::with(config(), LIMITS);
+    let log = place.create();
+    fill(&log, 2);
+    log.set_high_watermark(2);
+    assert_eq!(log.retain(NOW_MS - 5 * HOUR_MS).unwrap().segments, 0);
+    assert!(!log.maybe_roll(NOW_MS - 5 * HOUR_MS).unwrap());
+}
+
+#[test]
+fn the_oldest_segments_go_beyond_the_retention_size() {
+    let config = LogConfig { retention_ms: None, retention_bytes: Some(6000), ..small_segments() };
+    let place = Place::with(config, LIMITS);
+    let log = place.create();
+    fill(&log, 200);
+    log.set_high_watermark(200);
+    log.retain(NOW_MS + 100_000 * HOUR_MS).unwrap();
+    assert!((6000..8000).contains(&log.size_bytes()), "{}", log.size_bytes());
+    assert_filled(&log, log.log_start_offset()..200);
+}
+
+#[test]
+fn a_segment_is_rolled_when_it_is_old() {
+    let place = Place::with(LogConfig { segment_ms: HOUR_MS as u64, ..LogConfig::default() }, LIMITS);
+    let log = place.create();
+    assert!(!log.maybe_roll(NOW_MS + 5 * HOUR_MS).unwrap(), "an empty segment has no age");
+    fill(&log, 1);
+    assert!(!log.maybe_roll(NOW_MS + HOUR_MS - 1).unwrap());
+    assert!(log.maybe_roll(NOW_MS + HOUR_MS).unwrap());
+    assert!(!log.maybe_roll(NOW_MS + HOUR_MS).unwrap());
+    assert_eq!(log.unsynced_bytes(), 0, "a sealed segment is synced");
+    // An append finds its segment old too.
+    append_at(&log, batch(&[b"a"]), NOW_MS + 2 * HOUR_MS).unwrap();
+    append_at(&log, batch(&[b"b"]), NOW_MS + 3 * HOUR_MS).unwrap();
+    assert_eq!(log.segment_count(), 3);
+}
+
+#[test]
+fn deleting_records_moves_the_start_and_removes_whole_segments() {
+    let place = Place::with(small_segments(), LIMITS);
+    let log = place.create();
+    fill(&log, 100);
+    log.set_high_watermark(80);
+    assert!(matches!(log.delete_records(81), Err(LogError::OffsetOutOfRange { requested: 81, .. })));
+    assert!(matches!(log.delete_records(-1), Err(LogError::OffsetOutOfRange { .. })));
+    let held = read_from(&log, 0).unwrap();
+    let deleted = log.delete_records(50).unwrap();
+    assert!(deleted.segments > 0);
+    assert_eq!(log.log_start_offset(), 50);
+    assert!(matches!(read_from(&log, 49), Err(ReadError::OffsetOutOfRange { .. })));
+    assert_filled(&log, 50..100);
+    // A deletion below the start is none.
+    assert_eq!(log.delete_records(10).unwrap().log_start_offset, 50);
+    // Slices of deleted segments stay what they are.
+    assert_eq!(batches_of(&held).len(), 100);
+    drop(log);
+    let (log, _) = place.open(2, LastStop::default());
+    assert_filled(&log, 50..100);
+    assert_eq!(log.lookup_timestamp(0, 100).unwrap().unwrap().offset, 50);
+}
+
+#[test]
+fn a_start_inside_a_batch_hides_only_the_records_below() {
+    let place = Place::new();
+    let log = place.create();
+    append(&log, batch_at(NOW_MS, &[b"a", b"b", b"c", b"d"])).unwrap();
+    log.set_high_watermark(4);
+    log.delete_records(2).unwrap();
+    assert_eq!(read_from(&log, 2).unwrap().first_offset, 0, "batches are given whole");
+    assert_eq!(log.lookup_timestamp(0, 4).unwrap().unwrap().offset, 2);
+    assert_eq!(log.max_timestamp(4).unwrap().unwrap().offset, 3);
+}
+
+#[test]
+fn each_start_of_the_broker_is_an_epoch_of_its_own() {
+    let place = Place::with(small_segments(), LIMITS);
+    let log = place.create();
+    fill(&log, 40);
+    log.sync().unwrap();
+    drop(log);
+    let (log, _) = place.open(2, LastStop::default());
+    fill(&log, 10);
+    log.sync().unwrap();
+    drop(log);
+    // Nothing is written in epoch 3.
+    let (log, _) = place.open(3, LastStop::default());
+    assert_eq!(log.epoch_end(LeaderEpoch(3)), Some((LeaderEpoch(3), 50)));
+    drop(log);
+    let (log, _) = place.open(4, LastStop::default());
+    fill(&log, 5);
+    let end = |epoch| log.epoch_end(LeaderEpoch(epoch)).map(|(epoch, end)| (epoch.0, end));
+    assert_eq!(end(0), Some((0, 0)));
+    assert_eq!(end(1), Some((1, 40)));
+    assert_eq!(end(2), Some((2, 50)));
+    assert_eq!(end(3), Some((2, 50)));
+    assert_eq!(end(4), Some((4, 55)));
+    assert_eq!(end(5), None);
+    assert_eq!(log.latest_epoch(), Some(LeaderEpoch(4)));
+    assert_eq!([0, 39, 40, 50].map(|offset| log.epoch_at(offset).unwrap().0), [1, 1, 2, 4]);
+    log.set_high_watermark(55);
+    log.delete_records(45).unwrap();
+    assert_eq!(log.epoch_at(0), None);
+    assert_eq!(log.epoch_at(45), Some(LeaderEpoch(2)));
+    assert_eq!(log.epoch_end(LeaderEpoch(1)), Some((LeaderEpoch(1), 45)));
+}
