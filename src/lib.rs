@@ -21,3 +21,4 @@ pub mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod types;
+pub mod wire;
