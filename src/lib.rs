@@ -13,7 +13,10 @@
 //!            \       /
 //!             env · types
 //! ```
+//!
+//! Start reading at [`engine`], then [`log`]; `docs/ARCHITECTURE.md` follows a request from the socket to the disk.
 
+pub mod engine;
 pub mod env;
 pub mod log;
 pub mod purgatory;

@@ -1,0 +1,235 @@
+//! Broker settings that concern topics and the log. Listeners and connections have theirs in `server`.
+
+use super::{Kind, Overrides, Scope, Setting, Shape, check_all, find, flag, int, value};
+use crate::engine::Error;
+
+const MAX_INT: i64 = i32::MAX as i64;
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    scope: Scope,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, kind, default, doc, scope }
+}
+
+/// Every broker setting of the engine, by name.
+pub const BROKER_SETTINGS: &[Setting] = &[
+    setting(
+        "auto.create.topics.enable",
+        Kind::Bool,
+        "true",
+        Scope::Dynamic,
+        "Whether a topic is made when a client first asks for it.",
+    ),
+    setting(
+        "compression.type",
+        Kind::Only(Shape::Text, "batches are stored as producers compressed them"),
+        "producer",
+        Scope::AtStart,
+        "How batches are compressed on the disk.",
+    ),
+    setting(
+        "default.replication.factor",
+        Kind::Only(Shape::Int, "this is one broker"),
+        "1",
+        Scope::AtStart,
+        "How many replicas a topic gets that is made without saying how many.",
+    ),
+    setting("delete.topic.enable", Kind::Bool, "true", Scope::Dynamic, "Whether topics may be deleted."),
+    setting(
+        "log.cleanup.policy",
+        Kind::List(&["compact", "delete"]),
+        "delete",
+        Scope::AtStart,
+        "Default of cleanup.policy.",
+    ),
+    setting(
+        "log.index.interval.bytes",
+        Kind::Int(0, MAX_INT),
+        "4096",
+        Scope::Dynamic,
+        "Default of index.interval.bytes.",
+    ),
+    setting(
+        "log.index.size.max.bytes",
+        Kind::Int(4, MAX_INT),
+        "10485760",
+        Scope::Dynamic,
+        "Default of segment.index.bytes.",
+    ),
+    setting(
+        "log.message.timestamp.after.max.ms",
+        Kind::Long(0, i64::MAX),
+        "3600000",
+        Scope::Dynamic,
+        "Default of message.timestamp.after.max.ms.",
+    ),
+    setting(
+        "log.message.timestamp.before.max.ms",
+        Kind::Long(0, i64::MAX),
+        "9223372036854775807",
+        Scope::Dynamic,
+        "Default of message.timestamp.before.max.ms.",
+    ),
+    setting(
+        "log.message.timestamp.type",
+        Kind::Word(&["CreateTime", "LogAppendTime"]),
+        "CreateTime",
+        Scope::Dynamic,
+        "Default of message.timestamp.type.",
+    ),
+    setting(
+        "log.retention.bytes",
+        Kind::Long(-1, i64::MAX),
+        "-1",
+        Scope::Dynamic,
+        "Default of retention.bytes.",
+    ),
+    setting(
+        "log.retention.check.interval.ms",
+        Kind::Long(1, i64::MAX),
+        "300000",
+        Scope::AtStart,
+        "How often retention looks for segments to delete.",
+    ),
+    setting(
+        "log.retention.ms",
+        Kind::Long(-1, i64::MAX),
+        "604800000",
+        Scope::Dynamic,
+        "Default of retention.ms.",
+    ),
+    setting("log.roll.ms", Kind::Long(1, i64::MAX), "604800000", Scope::Dynamic, "Default of segment.ms."),
+    setting(
+        "log.segment.bytes",
+        Kind::Int(1024 * 1024, MAX_INT),
+        "1073741824",
+        Scope::Dynamic,
+        "Default of segment.bytes.",
+    ),
+    setting("log.write.caching", Kind::Bool, "false", Scope::Dynamic, "Default of write.caching."),
+    setting(
+        "message.max.bytes",
+        Kind::Int(0, MAX_INT),
+        "1048588",
+        Scope::Dynamic,
+        "Default of max.message.bytes.",
+    ),
+    setting(
+        "min.insync.replicas",
+        Kind::Only(Shape::Int, "this is one broker"),
+        "1",
+        Scope::AtStart,
+        "Default of the topic setting.",
+    ),
+    setting(
+        "num.partitions",
+        Kind::Int(1, 100_000),
+        "1",
+        Scope::Dynamic,
+        "How many partitions a topic gets that is made without saying how many.",
+    ),
+    setting(
+        "producer.id.expiration.ms",
+        Kind::Int(1, MAX_INT),
+        "86400000",
+        Scope::AtStart,
+        "How long an idempotent producer that writes nothing is remembered.",
+    ),
+    setting(
+        "queued.append.bytes",
+        Kind::Long(1 << 20, i64::MAX),
+        "134217728",
+        Scope::AtStart,
+        "How many bytes of accepted batches may wait for the disk; beyond it producers are told to try again.",
+    ),
+    setting(
+        "replication.factor.clamp",
+        Kind::Bool,
+        "false",
+        Scope::Dynamic,
+        "Whether a replication factor above 1 is taken as 1, with a warning, rather than refused.",
+    ),
+];
+
+/// The broker's settings in force: those given at the start, and over them those changed while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerSettings {
+    at_start: Overrides,
+    dynamic: Overrides,
+    merged: Overrides,
+}
+
+// === impl BrokerSettings ===
+
+impl BrokerSettings {
+    /// Settings given at the start: file, environment, command line.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for the first that is unknown or has a bad value.
+    pub fn at_start(given: Overrides) -> Result<Self, Error> {
+        check_all(BROKER_SETTINGS, &given)?;
+        Ok(Self { merged: given.clone(), at_start: given, dynamic: Overrides::new() })
+    }
+
+    /// The same with other dynamic settings, which were checked by [`Self::check_dynamic`].
+    #[must_use]
+    pub fn with_dynamic(&self, dynamic: Overrides) -> Self {
+        let mut merged = self.at_start.clone();
+        merged.extend(dynamic.clone());
+        Self { at_start: self.at_start.clone(), dynamic, merged }
+    }
+
+    /// Whether a setting may be changed to this value while the broker runs.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] with the reason.
+    pub fn check_dynamic(name: &str, value: &str) -> Result<(), Error> {
+        let setting = find(BROKER_SETTINGS, name)?;
+        setting.check(value)?;
+        if setting.scope == Scope::Dynamic {
+            Ok(())
+        } else {
+            Err(Error::InvalidConfig { why: format!("{name} cannot be changed while the broker runs") })
+        }
+    }
+
+    /// The value somebody gave, if anybody did.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.merged.get(name).map(String::as_str)
+    }
+
+    /// The settings given at the start.
+    #[must_use]
+    pub fn given_at_start(&self) -> &Overrides {
+        &self.at_start
+    }
+
+    /// The settings changed while running.
+    #[must_use]
+    pub fn given_dynamically(&self) -> &Overrides {
+        &self.dynamic
+    }
+
+    /// The value in force.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        value(BROKER_SETTINGS, &self.merged, name)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        flag(BROKER_SETTINGS, &self.merged, name)
+    }
+
+    pub(crate) fn int(&self, name: &str) -> i64 {
+        int(BROKER_SETTINGS, &self.merged, name)
+    }
+
+    pub(super) fn producer_id_expiration_ms(&self) -> u64 {
+        u64::try_from(self.int("producer.id.expiration.ms")).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,239 @@
+//! Describing and altering settings of topics and of the broker.
+
+use std::sync::Arc;
+
+use super::Error;
+use super::api::{
+    ConfigChange, ConfigEntry, ConfigOp, ConfigResource, ConfigSource, ConfigSynonym, TopicRef,
+};
+use super::catalog::CatalogRecord;
+use super::config::{
+    self, BROKER_SETTINGS, BrokerSettings, Overrides, Scope, Setting, Shape, TOPIC_SETTINGS, TopicSettings,
+};
+use super::core::{Core, Engine};
+use super::image::{MetadataImage, TopicImage};
+
+// === impl Engine ===
+
+impl Engine {
+    /// Every setting of a topic or of the broker, with its value and where that comes from.
+    ///
+    /// # Errors
+    /// When there is no such topic or broker.
+    pub fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>, Error> {
+        let image = self.core.image.load();
+        match resource {
+            ConfigResource::Topic(name) => {
+                let topic = image.topic(&TopicRef::Name(Arc::clone(name)))?;
+                Ok(of_topic(&topic.overrides, &image.settings))
+            }
+            ConfigResource::Broker(name) => {
+                check_broker(&image, name)?;
+                let mut entries = of_broker(&image.settings);
+                entries.extend(self.core.shown_settings.iter().cloned());
+                entries.sort_by(|a, b| a.name.cmp(&b.name));
+                Ok(entries)
+            }
+        }
+    }
+
+    /// Changes settings of a topic or the dynamic ones of the broker. Durable when it returns; with `validate_only`
+    /// everything is checked and nothing changed.
+    pub fn alter_configs(
+        &self,
+        resource: ConfigResource,
+        change: ConfigChange,
+        validate_only: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let done = self.core.on_pool(move |core| match &resource {
+            ConfigResource::Topic(name) => core.alter_topic(name, &change, validate_only),
+            ConfigResource::Broker(name) => core.alter_broker(name, &change, validate_only),
+        });
+        async move { done.await.unwrap_or(Err(Error::Stopping)) }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn alter_topic(&self, name: &Arc<str>, change: &ConfigChange, validate_only: bool) -> Result<(), Error> {
+        let catalog = self.catalog.lock();
+        let image = self.image.load_full();
+        let topic = image.topic(&TopicRef::Name(Arc::clone(name)))?;
+        let overrides = changed(TOPIC_SETTINGS, &topic.overrides, change)?;
+        config::check_all(TOPIC_SETTINGS, &overrides)?;
+        if validate_only {
+            return Ok(());
+        }
+        let pairs = overrides.clone().into_iter().collect();
+        let record = CatalogRecord::TopicSettings { id: topic.id.0, overrides: pairs };
+        catalog.append(&[record], self.env.clock.now_ms())?;
+        let settings = Arc::new(TopicSettings::resolve(&overrides, &image.settings));
+        self.change_image(|image| {
+            let (overrides, settings) = (Arc::new(overrides.clone()), Arc::clone(&settings));
+            image.put(TopicImage { overrides, settings, ..TopicImage::clone(topic) });
+        });
+        topic.partitions.iter().for_each(|partition| partition.set_settings(Arc::clone(&settings)));
+        Ok(())
+    }
+
+    fn alter_broker(&self, name: &str, change: &ConfigChange, validate_only: bool) -> Result<(), Error> {
+        let catalog = self.catalog.lock();
+        let image = self.image.load_full();
+        check_broker(&image, name)?;
+        let before = image.settings.given_dynamically();
+        let after = changed(BROKER_SETTINGS, before, change)?;
+        for (name, value) in &after {
+            if before.get(name) != Some(value) {
+                BrokerSettings::check_dynamic(name, value)?;
+            }
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let record = CatalogRecord::BrokerSettings { overrides: after.clone().into_iter().collect() };
+        catalog.append(&[record], self.env.clock.now_ms())?;
+        let settings = Arc::new(image.settings.with_dynamic(after));
+        // Topics fall back to the broker's values, so theirs are resolved anew.
+        self.change_image(|image| {
+            image.settings = Arc::clone(&settings);
+            let topics: Vec<_> = image.topics().cloned().collect();
+            for topic in topics {
+                let resolved = Arc::new(TopicSettings::resolve(&topic.overrides, &settings));
+                topic.partitions.iter().for_each(|partition| partition.set_settings(Arc::clone(&resolved)));
+                image.put(TopicImage { settings: resolved, ..TopicImage::clone(&topic) });
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The empty name means every broker, which is this one.
+fn check_broker(image: &MetadataImage, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.parse() == Ok(image.broker_id.0) {
+        return Ok(());
+    }
+    Err(Error::InvalidRequest {
+        why: format!("there is no broker {name:?}; this one is {}", image.broker_id.0),
+    })
+}
+
+/// What the overrides become.
+fn changed(settings: &[Setting], before: &Overrides, change: &ConfigChange) -> Result<Overrides, Error> {
+    let mut after = Overrides::new();
+    match change {
+        ConfigChange::Replace(pairs) => {
+            for (name, value) in pairs {
+                let value = value.as_ref().ok_or_else(|| no_value(name))?;
+                let setting = config::find(settings, name)?;
+                setting.check(value)?;
+                after.insert(name.clone(), setting.normal(value));
+            }
+        }
+        ConfigChange::Incremental(ops) => {
+            after.clone_from(before);
+            for (name, op) in ops {
+                let setting = config::find(settings, name)?;
+                match op {
+                    ConfigOp::Set(value) => {
+                        let value = value.as_ref().ok_or_else(|| no_value(name))?;
+                        setting.check(value)?;
+                        after.insert(name.clone(), setting.normal(value));
+                    }
+                    ConfigOp::Delete => {
+                        after.remove(name);
+                    }
+                    ConfigOp::Append(value) | ConfigOp::Subtract(value) => {
+                        let value = value.as_ref().ok_or_else(|| no_value(name))?;
+                        let now = after.get(name).map_or(setting.default, String::as_str);
+                        let value = edited_list(setting, now, value, matches!(op, ConfigOp::Append(_)))?;
+                        setting.check(&value)?;
+                        after.insert(name.clone(), value);
+                    }
+                }
+            }
+        }
+    }
+    Ok(after)
+}
+
+fn no_value(name: &str) -> Error {
+    Error::InvalidConfig { why: format!("{name} has no value") }
+}
+
+/// A list with words added or taken away.
+fn edited_list(setting: &Setting, now: &str, words: &str, append: bool) -> Result<String, Error> {
+    if setting.shape() != Shape::List {
+        let why =
+            format!("{} is not a list, so nothing can be appended to it or subtracted from it", setting.name);
+        return Err(Error::InvalidConfig { why });
+    }
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+    };
+    let mut list = split(now);
+    for word in split(words) {
+        list.retain(|other| append || *other != word);
+        if append && !list.contains(&word) {
+            list.push(word);
+        }
+    }
+    Ok(list.join(","))
+}
+
+/// A topic's settings as they are described.
+pub(super) fn of_topic(overrides: &Overrides, broker: &BrokerSettings) -> Vec<ConfigEntry> {
+    let entries = TOPIC_SETTINGS.iter().map(|setting| {
+        let mut synonyms = Vec::new();
+        if let Some(value) = overrides.get(setting.name) {
+            synonyms.push(synonym(setting.name, value, ConfigSource::Topic));
+        }
+        match setting.scope {
+            Scope::Topic(name) => {
+                let fallback = BROKER_SETTINGS.iter().find(|setting| setting.name == name);
+                synonyms.extend(broker_synonyms(fallback.expect("held by a test"), broker));
+            }
+            _ => synonyms.push(synonym(setting.name, setting.default, ConfigSource::Default)),
+        }
+        described(setting, synonyms, false)
+    });
+    entries.collect()
+}
+
+fn of_broker(broker: &BrokerSettings) -> Vec<ConfigEntry> {
+    let entries = BROKER_SETTINGS
+        .iter()
+        .map(|setting| described(setting, broker_synonyms(setting, broker), setting.scope != Scope::Dynamic));
+    entries.collect()
+}
+
+fn broker_synonyms(setting: &Setting, broker: &BrokerSettings) -> Vec<ConfigSynonym> {
+    let mut synonyms = Vec::new();
+    if let Some(value) = broker.given_dynamically().get(setting.name) {
+        synonyms.push(synonym(setting.name, value, ConfigSource::DynamicBroker));
+    }
+    if let Some(value) = broker.given_at_start().get(setting.name) {
+        synonyms.push(synonym(setting.name, value, ConfigSource::StaticBroker));
+    }
+    synonyms.push(synonym(setting.name, setting.default, ConfigSource::Default));
+    synonyms
+}
+
+fn synonym(name: &str, value: &str, source: ConfigSource) -> ConfigSynonym {
+    ConfigSynonym { name: name.to_owned(), value: Some(value.to_owned()), source }
+}
+
+/// The first synonym is the one in force.
+fn described(setting: &Setting, synonyms: Vec<ConfigSynonym>, read_only: bool) -> ConfigEntry {
+    let first = synonyms.first().expect("a setting has at least its default");
+    ConfigEntry {
+        name: setting.name.to_owned(),
+        value: first.value.clone(),
+        source: first.source,
+        read_only,
+        sensitive: false,
+        shape: setting.shape(),
+        doc: setting.doc,
+        synonyms,
+    }
+}

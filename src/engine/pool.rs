@@ -1,0 +1,129 @@
+//! Threads for work that waits for the disk: appends, syncs, cold reads, changes of the catalog.
+//!
+//! A simulation runs the same jobs one by one on its own thread, see [`crate::testing`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// A piece of work.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs jobs, each once, in any order and at the same time.
+pub trait Pool: Send + Sync {
+    /// Queues a job.
+    fn spawn(&self, job: Job);
+}
+
+/// A pool that starts a thread when all are busy, up to a limit, and ends those that have idled for a while.
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    threads_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Jobs call no deep recursion; many threads should not mean much memory.
+const STACK_BYTES: usize = 512 << 10;
+
+// === impl ThreadPool ===
+
+impl ThreadPool {
+    /// A pool without threads yet.
+    #[must_use]
+    pub fn new(threads_max: usize) -> Self {
+        let shared = Shared { state: Mutex::default(), work: Condvar::new(), threads_max };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Pool for ThreadPool {
+    fn spawn(&self, job: Job) {
+        let mut state = self.shared.state.lock();
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() {
+            drop(state);
+            self.shared.work.notify_one();
+            return;
+        }
+        if state.threads < self.shared.threads_max {
+            state.threads += 1;
+            drop(state);
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("disk".into()).stack_size(STACK_BYTES);
+            if let Err(error) = thread.spawn(move || shared.run()) {
+                // The threads there are will come to it; with none at all nothing ever would.
+                let mut state = self.shared.state.lock();
+                state.threads -= 1;
+                assert!(state.threads > 0, "the system gives no thread: {error}");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("threads", &self.shared.state.lock().threads)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn run(&self) {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job();
+                state = self.state.lock();
+                continue;
+            }
+            state.idle += 1;
+            let timed_out = self.work.wait_for(&mut state, IDLE_TIMEOUT).timed_out();
+            state.idle -= 1;
+            if timed_out && state.jobs.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_stuck_job_does_not_hold_up_the_others() {
+        let pool = ThreadPool::new(4);
+        let (release, stuck) = mpsc::channel::<()>();
+        let (done, results) = mpsc::channel();
+        pool.spawn(Box::new(move || _ = stuck.recv()));
+        for number in 0..100 {
+            let done = done.clone();
+            pool.spawn(Box::new(move || done.send(number).unwrap()));
+        }
+        let mut numbers: Vec<i32> = results.iter().take(100).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        drop(release);
+    }
+}

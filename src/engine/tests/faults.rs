@@ -1,0 +1,175 @@
+//! A disk that fails, fills up or does not answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::simulation::{Life, produce};
+use crate::engine::api::*;
+use crate::engine::{Error, ErrorKind, OpenError};
+use crate::testing::{Fault, Op, Rng, SimWorld};
+
+fn topic(life: &Life, name: &str, partitions: i32) {
+    let topic = NewTopic { name: Arc::from(name), partitions: Some(partitions), ..NewTopic::default() };
+    life.drive(life.engine.create_topics(vec![topic], false)).unwrap().remove(0).unwrap();
+}
+
+fn values(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
+fn append(life: &Life, name: &str, value: &str, acks: Acks) -> Result<Produced, Error> {
+    let outcome = life.drive(life.engine.produce(produce(name, 0, &values(value), acks))).unwrap().remove(0);
+    outcome.map_err(|refused| refused.error)
+}
+
+#[test]
+fn a_failed_sync_acknowledges_nothing_is_told_as_fatal_and_leaves_what_the_medium_holds() {
+    let world = SimWorld::new(1);
+    let life = Life::open(&world, 1).unwrap();
+    topic(&life, "orders", 1);
+    append(&life, "orders", "kept", Acks::All).unwrap();
+    assert!(life.engine.fatal().borrow().is_none());
+
+    world.disk.inject(Fault::once(Op::SyncData, ".log"));
+    assert_eq!(append(&life, "orders", "lost", Acks::All).unwrap_err().kind(), ErrorKind::Storage);
+    assert!(life.engine.fatal().borrow().is_some(), "the server has to learn of it");
+    // The next sync would succeed and say nothing of what the last one lost: it is never asked.
+    assert_eq!(append(&life, "orders", "too late", Acks::All).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(life.visible("orders", 0).unwrap().into_values().collect::<Vec<_>>(), ["kept"]);
+
+    drop(life);
+    world.disk.power_cut();
+    world.disk.restart(1);
+    let life = Life::open(&world, 2).unwrap();
+    assert_eq!(life.visible("orders", 0).unwrap().into_values().collect::<Vec<_>>(), ["kept"]);
+    assert_eq!(append(&life, "orders", "after", Acks::All).unwrap().base_offset, 1);
+}
+
+#[test]
+fn a_full_disk_refuses_produces_serves_everything_else_and_takes_them_again_when_there_is_space() {
+    let world = SimWorld::new(2);
+    let life = Life::open(&world, 2).unwrap();
+    topic(&life, "orders", 1);
+    topic(&life, "old", 1);
+    append(&life, "orders", "before", Acks::All).unwrap();
+
+    // Nothing more can be allocated; a few batches may still fit what was.
+    world.disk.set_capacity(Some(0));
+    let big = "x".repeat(100_000);
+    let refused = (0..1000).find_map(|_| append(&life, "orders", &big, Acks::All).err());
+    assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::Full));
+    assert!(life.engine.fatal().borrow().is_none(), "a full disk is no reason to end");
+    assert_eq!(life.visible("orders", 0).unwrap()[&0], "before");
+
+    world.disk.set_capacity(None);
+    let next = append(&life, "orders", "again", Acks::All).unwrap().base_offset;
+    let found = life.visible("orders", 0).unwrap();
+    assert_eq!(found[&next], "again");
+    assert_eq!(found.len() as i64, next + 1, "the refused batches left no gap");
+}
+
+#[test]
+fn an_acks_all_whose_sync_does_not_come_is_told_so_at_its_deadline_and_its_record_stays() {
+    let world = SimWorld::new(3);
+    let life = Life::open(&world, 3).unwrap();
+    topic(&life, "orders", 1);
+    let mut request = produce("orders", 0, &values("late"), Acks::All);
+    request.timeout = Duration::from_secs(5);
+    let waiting = life.engine.produce(request);
+    // No job runs: as with a disk that hangs.
+    world.clock.advance(Duration::from_secs(6));
+    life.engine.tick();
+    let outcome = life.drive(waiting).unwrap().remove(0);
+    assert_eq!(outcome.unwrap_err().error, Error::RequestTimedOut);
+    append(&life, "orders", "next", Acks::All).unwrap();
+    assert_eq!(life.visible("orders", 0).unwrap().into_values().collect::<Vec<_>>(), ["late", "next"]);
+    assert_eq!(life.engine.waiting_requests(), 0);
+}
+
+/// The n-th call of the disk fails, for n = 1, 2, ... until none is left to fail.
+#[test]
+fn whichever_call_fails_nothing_acknowledged_is_lost() {
+    for calls in 0.. {
+        let world = SimWorld::new(4);
+        world.disk.inject(Fault::after_calls(calls));
+        let mut acknowledged = Vec::new();
+        if let Ok(life) = Life::open(&world, calls) {
+            let new = NewTopic { name: Arc::from("orders"), partitions: Some(1), ..NewTopic::default() };
+            let created = life.drive(life.engine.create_topics(vec![new], false)).unwrap().remove(0).is_ok();
+            for value in 0..if created { 5 } else { 0 } {
+                if let Ok(produced) = append(&life, "orders", &value.to_string(), Acks::All) {
+                    acknowledged.push((produced.base_offset, value.to_string()));
+                }
+            }
+            let _ = life.engine.shutdown_clean();
+        }
+        let last = world.disk.calls() < calls;
+        world.disk.heal();
+        world.disk.power_cut();
+        world.disk.restart(Rng::new(calls).next_u64());
+        let life = Life::open(&world, calls).expect("one failed call leaves nothing that cannot be opened");
+        if !acknowledged.is_empty() {
+            let found = life.visible("orders", 0).expect("the topic is there");
+            for (offset, value) in acknowledged {
+                assert_eq!(found.get(&offset), Some(&value), "call {calls}");
+            }
+        }
+        if last {
+            assert!(calls > 50, "{calls} calls are no script");
+            break;
+        }
+    }
+}
+
+/// Whatever bit of the catalog or of the file that says what the directory is goes wrong: the broker refuses to start,
+/// or all topics are there with their records. It never takes a topic that it cannot read for one that is not there.
+#[test]
+fn a_damaged_catalog_is_refused_or_harmless_and_never_read_as_fewer_topics() {
+    let mut refused = 0;
+    for clean in [true, false] {
+        for file in ["/data/meta", "/data/catalog/00000000000000000000.log"] {
+            let path = std::path::Path::new(file);
+            let made = || {
+                let world = SimWorld::new(5);
+                let life = Life::open(&world, 5).unwrap();
+                for name in ["first", "second"] {
+                    topic(&life, name, 1);
+                    append(&life, name, name, Acks::All).unwrap();
+                }
+                if clean {
+                    life.engine.shutdown_clean().unwrap();
+                }
+                drop(life);
+                world.disk.power_cut();
+                world.disk.restart(5);
+                world
+            };
+            let length = made().disk.content(path).len();
+            for position in (0..length).step_by(5) {
+                let world = made();
+                world.disk.flip_bit(path, position, u8::try_from(position % 8).unwrap());
+                let Ok(life) = Life::open(&world, 5) else {
+                    refused += 1;
+                    continue;
+                };
+                for name in ["first", "second"] {
+                    let found =
+                        life.visible(name, 0).unwrap_or_else(|| panic!("{name} is gone: {file} {position}"));
+                    assert_eq!(found[&0], name, "{file} {position}");
+                }
+            }
+        }
+    }
+    assert!(refused > 50, "{refused} refusals");
+}
+
+#[test]
+fn a_second_engine_on_the_directory_is_refused_by_name() {
+    let world = SimWorld::new(6);
+    let life = Life::open(&world, 6).unwrap();
+    match Life::open(&world, 6).map(|_| ()) {
+        Err(OpenError::InUse { holder, .. }) => assert_eq!(holder, "a simulation"),
+        other => panic!("{other:?}"),
+    }
+    topic(&life, "still-mine", 1);
+}
