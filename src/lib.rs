@@ -18,9 +18,11 @@
 
 pub mod engine;
 pub mod env;
+pub mod kafka;
 pub mod log;
 pub mod purgatory;
 pub mod record;
+pub mod server;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod types;
