@@ -16,6 +16,8 @@
 //!
 //! Start reading at [`engine`], then [`log`]; `docs/ARCHITECTURE.md` follows a request from the socket to the disk.
 
+pub mod cli;
+pub mod client;
 pub mod engine;
 pub mod env;
 pub mod kafka;
