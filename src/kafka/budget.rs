@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::buffers::BufferPool;
+
 /// The bytes all connections together may hold.
 #[derive(Debug)]
 pub struct ByteBudget {
@@ -22,7 +24,12 @@ pub struct ByteBudget {
     returned: Notify,
     /// Held by the one connection that may go beyond the budget.
     overdraft: Arc<Semaphore>,
+    /// What is not held, kept for the next who needs some.
+    buffers: Arc<BufferPool>,
 }
+
+/// At most this much memory, or a sixteenth of the budget if that is less, is kept at rest for the next requests.
+const POOL_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes taken from the budget; they go back when this is dropped.
 #[derive(Debug)]
@@ -43,7 +50,14 @@ impl ByteBudget {
             available_bytes: AtomicI64::new(to_signed(size_bytes)),
             returned: Notify::new(),
             overdraft: Arc::new(Semaphore::new(1)),
+            buffers: BufferPool::new(POOL_BYTES_MAX.min(size_bytes / 16)),
         })
+    }
+
+    /// Memory to read requests into.
+    #[must_use]
+    pub fn buffers(&self) -> &Arc<BufferPool> {
+        &self.buffers
     }
 
     /// A charge of nothing, to be grown.

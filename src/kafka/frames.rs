@@ -1,17 +1,19 @@
 //! Requests cut out of a connection's bytes.
 //!
-//! A frame is a 32-bit size and that many bytes. Bytes are read into one buffer and a whole frame is split off
-//! as a [`Bytes`]: nothing is copied between the socket and the log. What always holds: the size is checked
-//! before anything is done with it; the buffer grows with what has arrived (at most twice that, and 64 KiB), so
-//! a declared size costs nothing; an idle connection has no buffer at all.
+//! A frame is a 32-bit size and that many bytes. Bytes are read into one buffer of the pool and a whole frame is split
+//! off as a [`Bytes`]: nothing of a record is copied between the socket and the log, but for requests so small that a
+//! copy costs less than keeping the whole buffer for them while they wait. What always holds: the size is checked before
+//! anything is done with it; the buffer grows with what has arrived (at most twice that, and 64 KiB), so a declared size
+//! costs nothing; an idle connection has no buffer at all.
 
 use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
 
 use super::budget::{ByteBudget, Charge};
+use super::buffers::{Buffer, BufferPool};
 
 /// Bytes that each connection may hold without asking the budget, so that small requests always pass.
 pub const ALLOWANCE_BYTES: usize = 16 * 1024;
@@ -20,6 +22,10 @@ pub const ALLOWANCE_BYTES: usize = 16 * 1024;
 const SIZE_BYTES: usize = 4;
 const CHUNK_BYTES_MIN: usize = 4 * 1024;
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// More is not expected of a client before it has said so.
+const EXPECTED_BYTES_MAX: usize = 2 << 20;
+/// Frames up to here are copied out of the buffer.
+const COPIED_BYTES_MAX: usize = 2 * 1024;
 
 /// A frame that keeps coming at this pace is never too slow.
 const PACE_BYTES_PER_SECOND: usize = 64 * 1024;
@@ -55,7 +61,11 @@ pub struct Frame {
 /// The reading side of a connection.
 #[derive(Debug)]
 pub struct FrameReader {
-    buffer: BytesMut,
+    /// What is being read, from the start of a frame on, without a whole frame in it once it was looked at.
+    buffer: Buffer,
+    /// What was read and starts with a whole frame; empty while the buffer is not.
+    block: Bytes,
+    pool: std::sync::Arc<BufferPool>,
     limit_bytes: usize,
     charge: Charge,
     /// How much to ask of the socket at once; follows what it gives.
@@ -74,7 +84,9 @@ impl FrameReader {
     #[must_use]
     pub fn new(limit_bytes: usize, budget: &std::sync::Arc<ByteBudget>) -> Self {
         Self {
-            buffer: BytesMut::new(),
+            buffer: Buffer::default(),
+            block: Bytes::new(),
+            pool: std::sync::Arc::clone(budget.buffers()),
             limit_bytes,
             charge: budget.open(),
             chunk_bytes: CHUNK_BYTES_MIN,
@@ -90,7 +102,7 @@ impl FrameReader {
     /// When the bytes are no frame; nothing more can be read from this connection then.
     pub fn peek(&self) -> Result<Option<Option<i16>>, FrameError> {
         let Some(size_bytes) = self.frame_bytes()? else { return Ok(None) };
-        let body = &self.buffer[SIZE_BYTES..];
+        let body = &self.received()[SIZE_BYTES..];
         if body.len() < size_bytes {
             return Ok(None);
         }
@@ -104,17 +116,26 @@ impl FrameReader {
     /// As [`FrameReader::peek`].
     pub fn cut(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some(size_bytes) = self.frame_bytes()? else { return Ok(None) };
-        if self.buffer.len() - SIZE_BYTES < size_bytes {
+        let frame_bytes = SIZE_BYTES + size_bytes;
+        if self.received().len() < frame_bytes {
             return Ok(None);
         }
-        self.buffer.advance(SIZE_BYTES);
-        let bytes = self.buffer.split_to(size_bytes).freeze();
+        if self.block.is_empty() {
+            self.block = std::mem::take(&mut self.buffer).freeze();
+        }
+        let bytes = if size_bytes <= COPIED_BYTES_MAX {
+            let bytes = Bytes::copy_from_slice(&self.block[SIZE_BYTES..frame_bytes]);
+            self.block.advance(frame_bytes);
+            bytes
+        } else {
+            self.block.split_to(frame_bytes).slice(SIZE_BYTES..)
+        };
         self.last_frame_bytes = size_bytes;
         let mut charge = self.charge.take();
         charge.add(size_bytes.saturating_sub(charge.size_bytes()));
-        if self.buffer.is_empty() {
-            // The frame owns the memory now; an idle connection keeps none.
-            self.buffer = BytesMut::new();
+        if self.block.is_empty() {
+            // The frame owns the memory now, or nobody does; an idle connection keeps none.
+            self.block = Bytes::new();
             self.frame_since = None;
         } else {
             self.frame_since = Some(Instant::now());
@@ -130,8 +151,9 @@ impl FrameReader {
     /// Those of the socket.
     pub async fn fill(&mut self, stream: &TcpStream) -> io::Result<usize> {
         loop {
+            stream.readable().await?;
             let grow_bytes = self.growth_bytes();
-            let needed = (self.buffer.len() + grow_bytes).saturating_sub(ALLOWANCE_BYTES);
+            let needed = (self.received().len() + grow_bytes).saturating_sub(ALLOWANCE_BYTES);
             let missing = needed.saturating_sub(self.charge.size_bytes());
             if missing > 0 && !self.charge.try_grow(missing) {
                 self.waits_for_budget = true;
@@ -139,14 +161,15 @@ impl FrameReader {
                 self.frame_since = self.frame_since.map(|_| Instant::now());
             }
             self.waits_for_budget = false;
-            stream.readable().await?;
             if grow_bytes > 0 {
-                self.buffer.reserve(grow_bytes);
+                self.grow(grow_bytes);
             }
-            let room = self.buffer.capacity() - self.buffer.len();
-            match stream.try_read_buf(&mut self.buffer) {
+            // No further than the end of a large frame: the beginning of the next one would have to be copied. So would
+            // be what comes before the size is known, if the frame is larger than the last one.
+            let wanted = self.buffer.room_bytes().min(self.unfinished_bytes().max(CHUNK_BYTES_MAX));
+            match stream.try_read_buf(&mut self.buffer.as_mut_vec().limit(wanted)) {
                 Ok(count) => {
-                    self.adapt_chunk(count, room);
+                    self.adapt_chunk(count, wanted);
                     if count > 0 && self.frame_since.is_none() {
                         self.frame_since = Some(Instant::now());
                     }
@@ -165,19 +188,24 @@ impl FrameReader {
         if self.waits_for_budget || matches!(self.peek(), Ok(Some(_))) {
             return None;
         }
-        let bought = Duration::from_secs((self.buffer.len() / PACE_BYTES_PER_SECOND) as u64);
+        let bought = Duration::from_secs((self.received().len() / PACE_BYTES_PER_SECOND) as u64);
         self.frame_since.map(|since| since + patience + bought)
     }
 
     /// Whether nothing of a further frame has come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.received().is_empty()
+    }
+
+    /// What has come and is not cut off yet.
+    fn received(&self) -> &[u8] {
+        if self.block.is_empty() { self.buffer.as_slice() } else { &self.block }
     }
 
     /// The checked size of the next frame, once its size field is here.
     fn frame_bytes(&self) -> Result<Option<usize>, FrameError> {
-        let Some(field) = self.buffer.first_chunk::<SIZE_BYTES>() else { return Ok(None) };
+        let Some(field) = self.received().first_chunk::<SIZE_BYTES>() else { return Ok(None) };
         let size_bytes = i32::from_be_bytes(*field);
         match usize::try_from(size_bytes) {
             Ok(size) if size > 0 && size <= self.limit_bytes => Ok(Some(size)),
@@ -189,22 +217,37 @@ impl FrameReader {
         }
     }
 
+    /// What is missing of the frame that has begun, if its size is known.
+    fn unfinished_bytes(&self) -> usize {
+        match self.frame_bytes() {
+            Ok(Some(size_bytes)) => (SIZE_BYTES + size_bytes).saturating_sub(self.received().len()),
+            _ => 0,
+        }
+    }
+
     /// How far the buffer has to grow before the next read; 0 while it has room.
     fn growth_bytes(&self) -> usize {
-        let received = self.buffer.len();
-        let room = self.buffer.capacity() - received;
-        let unfinished = match self.frame_bytes() {
-            Ok(Some(size_bytes)) => (SIZE_BYTES + size_bytes).saturating_sub(received),
-            _ => 0,
-        };
+        let received = self.received().len();
+        let room = if self.block.is_empty() { self.buffer.room_bytes() } else { 0 };
+        let unfinished = self.unfinished_bytes();
         if room > 0 && (room >= CHUNK_BYTES_MIN / 2 || (unfinished > 0 && room >= unfinished)) {
             return 0;
         }
         if unfinished == 0 {
-            return self.chunk_bytes;
+            // Room for one more like the last, and a little longer; what is not read into costs nothing.
+            let alike = self.last_frame_bytes + self.last_frame_bytes / 4;
+            return self.chunk_bytes.max(alike.min(EXPECTED_BYTES_MAX));
         }
         // As much again as has come, or as the last frame proved this client to mean.
         unfinished.min(received.max(CHUNK_BYTES_MAX).max(self.last_frame_bytes))
+    }
+
+    /// A buffer with what has come and room for `grow_bytes` more.
+    fn grow(&mut self, grow_bytes: usize) {
+        let mut larger = self.pool.take(self.received().len() + grow_bytes);
+        larger.as_mut_vec().extend_from_slice(self.received());
+        self.buffer = larger;
+        self.block = Bytes::new();
     }
 
     /// Asks for more next time when the socket gave all that was asked for, for less when it gave little.
@@ -217,8 +260,9 @@ impl FrameReader {
     }
 
     fn release_empty(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+        if self.is_empty() {
+            self.buffer = Buffer::default();
+            drop(self.charge.take());
         }
     }
 }
@@ -274,7 +318,7 @@ mod tests {
         }
         assert!(next(&mut reader, &server).await.unwrap().is_none());
         writer.await.unwrap();
-        assert_eq!(reader.buffer.capacity(), 0, "an idle connection holds a buffer");
+        assert_eq!(reader.buffer.room_bytes(), 0, "an idle connection holds a buffer");
     }
 
     #[tokio::test]
@@ -304,7 +348,7 @@ mod tests {
         while received < 1004 {
             received += reader.fill(&server).await.unwrap();
         }
-        assert!(reader.buffer.capacity() <= 2 * received + CHUNK_BYTES_MAX);
+        assert!(reader.buffer.room_bytes() <= received + CHUNK_BYTES_MAX);
         assert_eq!(budget.available_bytes(), 1 << 20, "a small part of a frame is within the allowance");
     }
 }

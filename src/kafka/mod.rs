@@ -1,6 +1,6 @@
 //! The Kafka adapter: the wire protocol on one side, the engine on the other.
 //!
-//! A [`connection`] cuts [`frames`] out of a socket's bytes and hands each to [`dispatch`], the one table of what is
+//! A [`connection`] cuts [`frames`] out of a socket's bytes, read into [`buffers`] that are used again, and hands each to [`dispatch`], the one table of what is
 //! served; a handler translates it for the engine, and the answer leaves through the [`outbox`] as vectored writes.
 //!
 //! What always holds: answers leave in the order of requests; a hostile client harms only its own connection; memory
@@ -12,6 +12,7 @@
 
 pub mod broker;
 pub mod budget;
+pub mod buffers;
 pub mod connection;
 pub mod dispatch;
 pub mod document;

@@ -28,7 +28,8 @@ pub mod verify;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -39,8 +40,12 @@ use crate::engine::{Engine, EngineConfig, OpenError, ThreadPool};
 pub use crate::env::Env;
 use crate::kafka::broker::{Broker, Endpoint};
 use crate::kafka::budget::ByteBudget;
+use crate::kafka::buffers::BufferPool;
 use crate::kafka::connection::{Connection, ConnectionLimits};
 use crate::kafka::dispatch::Dispatch;
+
+/// How often memory that requests were read into, and that was not needed since, goes back to the system.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
 
 /// A running broker.
 pub struct Server {
@@ -49,7 +54,7 @@ pub struct Server {
     stopping: watch::Sender<bool>,
     /// Closed when the last listener and the last connection are gone: each holds a sender.
     running: mpsc::Receiver<()>,
-    shutdown_timeout: std::time::Duration,
+    shutdown_timeout: Duration,
 }
 
 /// Why a broker did not start.
@@ -112,13 +117,14 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let (sender, running) = mpsc::channel(1);
         let advertised = config.advertised.as_ref();
+        let budget = ByteBudget::new(config.in_flight_bytes);
         let shared = Arc::new(Shared {
             broker: Arc::new(Broker {
                 engine: Arc::clone(&engine),
                 advertised: advertised.map(|address| Endpoint::new(&address.host, address.port)),
             }),
             limits: config.connection.clone(),
-            budget: ByteBudget::new(config.in_flight_bytes),
+            budget: Arc::clone(&budget),
             stopping: stopped.clone(),
             running: sender,
         });
@@ -129,6 +135,7 @@ impl Server {
             let serve = move |stream, peer, admitted| shared.serve(stream, peer, admitted);
             tokio::spawn(listener::accept(listener, Arc::clone(&admission), stopped.clone(), serve));
         }
+        tokio::spawn(trim_buffers(Arc::downgrade(budget.buffers()), stopped));
         Ok(Self { engine, addresses, stopping, running, shutdown_timeout: config.shutdown_timeout })
     }
 
@@ -175,6 +182,18 @@ impl Server {
         } else {
             "acks=all means that the record is on the disk; acks=1 that it is written"
         }
+    }
+}
+
+/// Gives memory that was not needed for a while back to the system, until the broker stops.
+async fn trim_buffers(buffers: Weak<BufferPool>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = tokio::time::sleep(TRIM_EVERY) => {}
+        }
+        let Some(buffers) = buffers.upgrade() else { return };
+        buffers.trim();
     }
 }
 
