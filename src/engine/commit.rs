@@ -1,9 +1,10 @@
 //! Commit: what makes an append durable, and moves the high watermark.
 //!
-//! A partition with uncommitted bytes stands in the queue once. Up to [`SYNC_JOBS_MAX`] pool jobs take a partition
-//! each, note its log end offset, sync, move the high watermark, and queue it again if more has come meanwhile. When
-//! the queue is long, one job takes all of it and syncs the file system as a whole, which costs less than syncing
-//! file by file (`cargo bench --bench commit` measures both; docs/decisions/0006 says why there are no rounds).
+//! A partition with uncommitted bytes stands in the queue once. [`SYNC_JOBS`] pool jobs take a partition each, note its
+//! log end offset, sync, move the high watermark, and queue it again if more has come meanwhile. When the queue is longer,
+//! one job takes all of it and syncs the file system as a whole, which costs less than syncing file by file
+//! (`cargo bench --bench commit` measures both; docs/decisions/0006 says why there are no rounds). A sync that takes long
+//! does not count as one of the jobs, so a stuck file delays itself only.
 //!
 //! What always holds: the high watermark moves only here; what arrives while a sync runs is covered by the next
 //! one; a failed sync is final: nothing it covered is acknowledged, and the broker ends.
@@ -11,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -36,7 +38,12 @@ pub(super) struct Committer {
 #[derive(Default)]
 struct Queue {
     partitions: VecDeque<Arc<Partition>>,
-    jobs: usize,
+    /// When each job began what it is at, in monotonic time.
+    jobs: [Option<Duration>; SYNC_JOBS_MAX],
+    /// Syncs of the whole file system are left alone until then, in monotonic time.
+    sync_all_from: Duration,
+    /// How long they are the next time that one turns out slow.
+    sync_all_pause: Duration,
 }
 
 /// What one job does next.
@@ -45,11 +52,21 @@ enum Work {
     Many(Vec<Arc<Partition>>),
 }
 
-/// More parallel syncs than this bring nothing: the file system's journal is one.
+/// Two syncs at a time keep the disk busy. What waits for them is covered by one sync of the file system together, so
+/// more of them would only cost more.
+const SYNC_JOBS: usize = 2;
+/// A sync that takes longer than this is stuck, and another job may begin in its place.
+const STUCK: Duration = Duration::from_millis(20);
+/// With so many stuck, the disk is, and more threads would not help.
 const SYNC_JOBS_MAX: usize = 16;
 /// From this many waiting partitions on, one sync of the file system is cheaper than syncing each file. Measured:
-/// with 16 dirty files 0.5 ms against 0.9 ms in parallel, with 1,000 18 ms against 37 ms.
-const SYNC_ALL_FROM: usize = 12;
+/// with 4 dirty files 0.25 ms against 0.5 ms in turn, with 16 0.5 ms against 2 ms, with 1,000 18 ms against 150 ms.
+const SYNC_ALL_FROM: usize = 4;
+/// A sync of the file system also writes what other programs have left there. One that takes so much time for each
+/// partition is not asked for again for a while, which doubles each time.
+const SYNC_ALL_SLOW: Duration = Duration::from_millis(5);
+const SYNC_ALL_PAUSE_MIN: Duration = Duration::from_secs(1);
+const SYNC_ALL_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A topic with write caching is synced in the background after so many bytes, well below what recovery allows for.
 const BACKGROUND_SYNC_BYTES: u64 = 8 << 20;
 
@@ -95,50 +112,74 @@ impl Committer {
         }
     }
 
-    /// Has a pool job sync what waits, if there is more than others are at.
+    /// Has a pool job sync what waits, unless enough others are at it.
     pub(super) fn start(&self, core: &Arc<Core>) {
-        if self.enter() {
+        if let Some(job) = self.enter(core) {
             let core = Arc::clone(core);
-            core.pool.clone().spawn(Box::new(move || core.committer.run(&core)));
+            core.pool.clone().spawn(Box::new(move || core.committer.run(job, &core)));
         }
     }
 
-    /// Syncs what waits on the calling pool thread, if there is more than others are at: one hand-over less.
+    /// Syncs what waits on the calling pool thread, unless enough others are at it: one hand-over less.
     pub(super) fn help(&self, core: &Arc<Core>) {
-        if self.enter() {
-            self.run(core);
+        if let Some(job) = self.enter(core) {
+            self.run(job, core);
         }
     }
 
-    fn enter(&self) -> bool {
+    /// The number of a job that should be run now, if one should.
+    fn enter(&self, core: &Core) -> Option<usize> {
         let mut queue = self.queue.lock();
-        let enter = !queue.partitions.is_empty() && queue.jobs < SYNC_JOBS_MAX;
-        queue.jobs += usize::from(enter);
-        enter
+        if queue.partitions.is_empty() {
+            return None;
+        }
+        let now = core.env.clock.monotonic();
+        let brisk = queue.jobs.iter().flatten().filter(|&&began| now.saturating_sub(began) < STUCK).count();
+        if brisk >= SYNC_JOBS {
+            return None;
+        }
+        let free = queue.jobs.iter().position(Option::is_none)?;
+        queue.jobs[free] = Some(now);
+        Some(free)
     }
 
     /// One job: syncs until the queue is empty.
-    fn run(&self, core: &Arc<Core>) {
-        while let Some(work) = self.take() {
+    fn run(&self, job: usize, core: &Arc<Core>) {
+        while let Some(work) = self.take(job, core) {
             match work {
                 Work::One(partition) => sync_one(&partition, core),
-                Work::Many(partitions) => sync_many(&partitions, core),
+                Work::Many(partitions) => {
+                    let began = core.env.clock.monotonic();
+                    sync_many(&partitions, core);
+                    let now = core.env.clock.monotonic();
+                    self.note_sync_of_all(partitions.len(), now.saturating_sub(began), now);
+                }
             }
         }
     }
 
-    fn take(&self) -> Option<Work> {
+    fn take(&self, job: usize, core: &Core) -> Option<Work> {
         let mut queue = self.queue.lock();
-        if queue.partitions.len() >= SYNC_ALL_FROM {
+        let now = core.env.clock.monotonic();
+        if queue.partitions.len() >= SYNC_ALL_FROM && now >= queue.sync_all_from {
+            queue.jobs[job] = Some(now);
             return Some(Work::Many(queue.partitions.drain(..).collect()));
         }
-        match queue.partitions.pop_front() {
-            Some(partition) => Some(Work::One(partition)),
-            None => {
-                queue.jobs -= 1;
-                None
-            }
+        let partition = queue.partitions.pop_front();
+        queue.jobs[job] = partition.is_some().then_some(now);
+        partition.map(Work::One)
+    }
+
+    /// Decides from how long a sync of the file system took whether there should be another one soon.
+    fn note_sync_of_all(&self, partitions: usize, took: Duration, now: Duration) {
+        let mut queue = self.queue.lock();
+        if took < SYNC_ALL_SLOW * u32::try_from(partitions).unwrap_or(u32::MAX) {
+            queue.sync_all_pause = SYNC_ALL_PAUSE_MIN;
+            return;
         }
+        let pause = queue.sync_all_pause.max(SYNC_ALL_PAUSE_MIN);
+        queue.sync_all_from = now + pause;
+        queue.sync_all_pause = (pause * 2).min(SYNC_ALL_PAUSE_MAX);
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) fn spawn_timer(core: Arc<Core>) -> std::thread::JoinHandle<()> {
 pub(super) fn tick(core: &Arc<Core>) {
     let now = core.env.clock.monotonic();
     core.purgatory.advance(now);
+    // What was queued behind syncs that have become stuck since.
+    core.committer.start(core);
     let retention = core.image.load().settings.int("log.retention.check.interval.ms");
     let retention = Duration::from_millis(u64::try_from(retention).unwrap_or(u64::MAX));
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);

@@ -155,7 +155,8 @@ impl Partition {
         }
     }
 
-    /// Appends what is queued until nothing is; then syncs on the same thread, if nobody else does.
+    /// Appends what is queued until nothing is; then syncs on the same thread, if nobody else does. If other jobs wait,
+    /// batches for other partitions most likely, the sync comes after them and covers what they append too.
     fn drain(self: &Arc<Self>, core: &Arc<Core>) {
         while let Some(jobs) = self.take_queued() {
             self.append(core, jobs);
@@ -164,7 +165,11 @@ impl Partition {
                 core.committer.start(core);
             }
         }
-        core.committer.help(core);
+        if core.pool.has_waiting() {
+            core.committer.start(core);
+        } else {
+            core.committer.help(core);
+        }
     }
 
     fn take_queued(&self) -> Option<Vec<AppendJob>> {

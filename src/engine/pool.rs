@@ -6,18 +6,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// A piece of work.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs jobs, each once, in any order and at the same time.
 pub trait Pool: Send + Sync {
-    /// Queues a job.
+    /// Queues a job. Jobs are begun in the order in which they are queued.
     fn spawn(&self, job: Job);
+
+    /// Whether jobs are queued that no thread has begun.
+    fn has_waiting(&self) -> bool;
 }
 
 /// A pool that starts a thread when all are busy, up to a limit, and ends those that have idled for a while.
+///
+/// While jobs wait, one thread at a time is on its way to them: a burst of short jobs is done by the first that comes,
+/// and does not wake a thread each; a job that takes long does not hold the others up.
 pub struct ThreadPool {
     shared: Arc<Shared>,
 }
@@ -33,6 +39,8 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Whether a thread was woken or started and has not come yet.
+    coming: bool,
 }
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,23 +62,11 @@ impl Pool for ThreadPool {
     fn spawn(&self, job: Job) {
         let mut state = self.shared.state.lock();
         state.jobs.push_back(job);
-        if state.idle >= state.jobs.len() {
-            drop(state);
-            self.shared.work.notify_one();
-            return;
-        }
-        if state.threads < self.shared.threads_max {
-            state.threads += 1;
-            drop(state);
-            let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("disk".into()).stack_size(STACK_BYTES);
-            if let Err(error) = thread.spawn(move || shared.run()) {
-                // The threads there are will come to it; with none at all nothing ever would.
-                let mut state = self.shared.state.lock();
-                state.threads -= 1;
-                assert!(state.threads > 0, "the system gives no thread: {error}");
-            }
-        }
+        self.shared.call_thread(state);
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.shared.state.lock().jobs.is_empty()
     }
 }
 
@@ -85,11 +81,40 @@ impl std::fmt::Debug for ThreadPool {
 // === impl Shared ===
 
 impl Shared {
-    fn run(&self) {
+    /// Sees to it that a thread is on its way if jobs wait.
+    fn call_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.jobs.is_empty() || state.coming {
+            return;
+        }
+        if state.idle > 0 {
+            state.coming = true;
+            drop(state);
+            self.work.notify_one();
+            return;
+        }
+        if state.threads < self.threads_max {
+            state.coming = true;
+            state.threads += 1;
+            drop(state);
+            let shared = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("disk".into()).stack_size(STACK_BYTES);
+            if let Err(error) = thread.spawn(move || shared.run()) {
+                // The threads there are will come to it; with none at all nothing ever would.
+                let mut state = self.state.lock();
+                state.coming = false;
+                state.threads -= 1;
+                assert!(state.threads > 0, "the system gives no thread: {error}");
+            }
+        }
+    }
+
+    fn run(self: &Arc<Self>) {
         let mut state = self.state.lock();
+        state.coming = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
-                drop(state);
+                // Nobody knows how long this one takes.
+                self.call_thread(state);
                 job();
                 state = self.state.lock();
                 continue;
@@ -97,6 +122,7 @@ impl Shared {
             state.idle += 1;
             let timed_out = self.work.wait_for(&mut state, IDLE_TIMEOUT).timed_out();
             state.idle -= 1;
+            state.coming = false;
             if timed_out && state.jobs.is_empty() {
                 state.threads -= 1;
                 return;
@@ -110,6 +136,27 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn a_burst_is_done_to_its_end_even_if_each_job_waits_for_the_next() {
+        let pool = ThreadPool::new(8);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel::<()>()).unzip();
+        let mut receivers = receivers.into_iter();
+        let (done, results) = mpsc::channel();
+        let last = receivers.next();
+        for (next, sender) in receivers.zip(senders.clone()) {
+            let done = done.clone();
+            pool.spawn(Box::new(move || {
+                next.recv().unwrap();
+                sender.send(()).unwrap();
+                done.send(()).unwrap();
+            }));
+        }
+        pool.spawn(Box::new(move || senders[7].send(()).unwrap()));
+        assert_eq!(results.iter().take(7).count(), 7);
+        last.unwrap().recv().unwrap();
+        assert!(!pool.has_waiting());
+    }
 
     #[test]
     fn a_stuck_job_does_not_hold_up_the_others() {

@@ -222,7 +222,13 @@ impl<S: Service> Connection<S> {
                 return Ok(ended);
             }
             match self.next_event(timer.as_mut(), stop.as_mut()).await? {
-                Event::Done(outcome) => self.finish(outcome)?,
+                Event::Done(outcome) => {
+                    self.finish(outcome)?;
+                    // One commit ends several requests; their answers leave with one write.
+                    while let Some(outcome) = front_now(&mut self.in_flight).await {
+                        self.finish(outcome)?;
+                    }
+                }
                 Event::Read(0) => self.ended = Some(Instant::now()),
                 Event::Read(_) | Event::Wrote => self.active = Instant::now(),
                 Event::Deadline => self.check_deadlines(timer.as_mut())?,
@@ -390,6 +396,16 @@ async fn front(in_flight: &mut VecDeque<InFlight>) -> Outcome {
         Some(Handling::Later(future)) => Poll::Ready(ready!(future.as_mut().poll(context))),
         // Outcomes that are there are taken when they come to the front, before anything is waited for.
         Some(Handling::Done(_)) | None => Poll::Pending,
+    })
+    .await
+}
+
+/// The outcome of the oldest request if it is done by now.
+async fn front_now(in_flight: &mut VecDeque<InFlight>) -> Option<Outcome> {
+    let mut front = pin!(front(in_flight));
+    std::future::poll_fn(|context| match front.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => Poll::Ready(None),
     })
     .await
 }

@@ -31,6 +31,10 @@ impl Pool for SteppedPool {
             self.jobs.lock().push(job);
         }
     }
+
+    fn has_waiting(&self) -> bool {
+        !self.jobs.lock().is_empty()
+    }
 }
 
 impl SteppedPool {
