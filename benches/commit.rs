@@ -22,7 +22,7 @@ fn main() {
     let directory =
         tempfile::tempdir_in(std::env::var("MILLRACE_BENCH_DIR").unwrap_or_else(|_| ".".into())).unwrap();
     println!("commit: {DIRTY_BYTES} dirty bytes a file");
-    for (count, rounds) in [(1, 41), (16, 21), (128, 11), (1000, 5)] {
+    for (count, rounds) in [(1, 41), (4, 31), (16, 21), (128, 11), (1000, 5)] {
         compare(directory.path(), count, rounds);
     }
 }
