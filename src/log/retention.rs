@@ -103,6 +103,11 @@ impl Log {
         let to = to.max(self.log_start_offset());
         let gone = segments.partition_point(|segment| segment.is_sealed() && segment.next_offset() <= to);
         let mut made_room_first = false;
+        // Under write caching the high watermark lies above what is synced. A start above the end that a crash leaves
+        // would have to go back, and offsets that were deleted would be given again.
+        if to > self.synced_up_to().offset {
+            self.sync_held(writer)?;
+        }
         if to > self.log_start_offset() {
             // In the file first, then in memory: what readers are told is true after a crash too.
             let mut epochs = self.epochs.read().clone();
