@@ -23,12 +23,14 @@
 mod clock;
 mod entropy;
 pub mod golden;
+mod pool;
 mod sim_disk;
 
 use std::sync::Arc;
 
 pub use clock::ManualClock;
 pub use entropy::{Rng, SeededEntropy};
+pub use pool::SteppedPool;
 pub use sim_disk::{Fault, Op, PAGE_BYTES, SimDisk};
 
 use crate::env::Env;

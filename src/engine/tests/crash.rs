@@ -81,7 +81,7 @@ impl Oracle {
             if cached {
                 for partition in 0..PARTITIONS {
                     let values = vec!["cached".to_owned(); 5];
-                    life.drive(life.engine.produce(produce(&name, partition, &values, Acks::All)))?;
+                    life.drive(life.engine.produce(produce(life, &name, partition, &values, Acks::All)))?;
                 }
             } else {
                 self.topics.insert(name, false);
@@ -99,7 +99,8 @@ impl Oracle {
             .collect();
         let to = |value: &String| (name.to_owned(), partition, value.clone());
         self.sent.extend(values.iter().map(to));
-        let outcome = life.drive(life.engine.produce(produce(name, partition, &values, acks)))?.remove(0);
+        let outcome =
+            life.drive(life.engine.produce(produce(life, name, partition, &values, acks)))?.remove(0);
         if let (Ok(produced), Acks::All) = (outcome, acks) {
             for (offset, value) in (produced.base_offset..).zip(values) {
                 let earlier = self.certain.insert((name.to_owned(), partition, offset), value);

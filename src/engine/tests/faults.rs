@@ -18,7 +18,8 @@ fn values(text: &str) -> Vec<String> {
 }
 
 fn append(life: &Life, name: &str, value: &str, acks: Acks) -> Result<Produced, Error> {
-    let outcome = life.drive(life.engine.produce(produce(name, 0, &values(value), acks))).unwrap().remove(0);
+    let outcome =
+        life.drive(life.engine.produce(produce(life, name, 0, &values(value), acks))).unwrap().remove(0);
     outcome.map_err(|refused| refused.error)
 }
 
@@ -73,7 +74,7 @@ fn an_acks_all_whose_sync_does_not_come_is_told_so_at_its_deadline_and_its_recor
     let world = SimWorld::new(3);
     let life = Life::open(&world, 3).unwrap();
     topic(&life, "orders", 1);
-    let mut request = produce("orders", 0, &values("late"), Acks::All);
+    let mut request = produce(&life, "orders", 0, &values("late"), Acks::All);
     request.timeout = Duration::from_secs(5);
     let waiting = life.engine.produce(request);
     // No job runs: as with a disk that hangs.

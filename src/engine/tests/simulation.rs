@@ -4,66 +4,33 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use bytes::Bytes;
 
 use crate::engine::api::*;
-use crate::engine::{Engine, EngineConfig, Job, OpenError, Pool, config};
+use crate::engine::{Engine, EngineConfig, OpenError, config};
 use crate::record::{BatchBuilder, Compression, batches};
-use crate::testing::{Rng, SimWorld};
+use crate::testing::{SimWorld, SteppedPool};
 use crate::types::{BrokerId, Isolation, Offset};
-
-/// Runs jobs when the test says so, in an order that the seed decides; at once while the engine opens.
-struct SteppedPool {
-    jobs: Mutex<Vec<Job>>,
-    rng: Mutex<Rng>,
-    inline: AtomicBool,
-}
-
-impl Pool for SteppedPool {
-    fn spawn(&self, job: Job) {
-        if self.inline.load(Ordering::Relaxed) {
-            job();
-        } else {
-            self.jobs.lock().push(job);
-        }
-    }
-
-    fn has_waiting(&self) -> bool {
-        !self.jobs.lock().is_empty()
-    }
-}
-
-impl SteppedPool {
-    fn step(&self) -> bool {
-        let job = {
-            let mut jobs = self.jobs.lock();
-            let count = jobs.len() as u64;
-            (count > 0).then(|| jobs.swap_remove(self.rng.lock().below(count) as usize))
-        };
-        job.map(|job| job()).is_some()
-    }
-}
 
 /// One engine in a world, and the means to drive it.
 pub(super) struct Life {
     pub(super) engine: Arc<Engine>,
-    pool: Arc<SteppedPool>,
-    world: SimWorld,
+    pub(super) pool: Arc<SteppedPool>,
+    pub(super) world: SimWorld,
 }
 
 impl Life {
     pub(super) fn open(world: &SimWorld, seed: u64) -> Result<Self, OpenError> {
-        let pool = Arc::new(SteppedPool {
-            jobs: Mutex::default(),
-            rng: Mutex::new(Rng::new(seed)),
-            inline: AtomicBool::new(true),
-        });
+        Self::open_at(world, seed, Path::new("/data"))
+    }
+
+    pub(super) fn open_at(world: &SimWorld, seed: u64, data_dir: &Path) -> Result<Self, OpenError> {
+        let pool = Arc::new(SteppedPool::new(seed));
         let config = EngineConfig {
-            data_dir: Path::new("/data").to_owned(),
+            data_dir: data_dir.to_owned(),
             broker_id: BrokerId(1),
             settings: config::Overrides::new(),
             holder: "a simulation".into(),
@@ -71,7 +38,7 @@ impl Life {
             own_timer: false,
         };
         let engine = Engine::open(config, world.env.clone(), Arc::clone(&pool) as _)?;
-        pool.inline.store(false, Ordering::Relaxed);
+        pool.queue_from_now_on();
         Ok(Self { engine, pool, world: world.clone() })
     }
 
@@ -137,19 +104,28 @@ pub(super) fn fetch(topic: &str, partition: i32, offset: Offset) -> FetchRequest
     }
 }
 
-pub(super) fn produce(topic: &str, partition: i32, values: &[String], acks: Acks) -> ProduceRequest {
+/// A batch of records with these values, written now.
+pub(super) fn records(life: &Life, values: &[String]) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None);
+    let now_ms = life.world.env.clock.now_ms();
     for value in values {
-        builder.append(1, None, Some(value.as_bytes()), &[]).unwrap();
+        builder.append(now_ms, None, Some(value.as_bytes()), &[]).unwrap();
     }
+    builder.build()
+}
+
+pub(super) fn produce(
+    life: &Life,
+    topic: &str,
+    partition: i32,
+    values: &[String],
+    acks: Acks,
+) -> ProduceRequest {
+    let records = records(life, values);
     ProduceRequest {
         acks,
         timeout: Duration::from_secs(30),
         zstd: true,
-        partitions: vec![ProducePartition {
-            topic: TopicRef::Name(topic.into()),
-            partition,
-            records: builder.build(),
-        }],
+        partitions: vec![ProducePartition { topic: TopicRef::Name(topic.into()), partition, records }],
     }
 }
