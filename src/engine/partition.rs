@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::Error;
 use super::config::TopicSettings;
-use super::core::Core;
+use super::core::{Core, Key};
 use crate::log::{AppendBatch, Log};
 use crate::record::{Batch, TimestampType};
 use crate::types::{BrokerId, LeaderEpoch, Offset, TimestampMs, TopicPartition};
@@ -204,8 +204,15 @@ impl Partition {
             self.dirty.store(true, Ordering::Release);
             core.committer.submit(self, core);
         }
+        let refused = outcomes.iter().any(Result::is_err);
+        let first = outcomes.iter().flatten().map(|placed| placed.last_offset).min();
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             (job.done)(outcome);
+        }
+        // Who was told the last thing it waited for just now may stand in the purgatory still. A commit to come takes
+        // it out; where none will come, or it came before, that is done here.
+        if refused || first.is_some_and(|first| self.log.high_watermark() > first) {
+            core.purgatory.check(&Key::HighWatermark(self.id));
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::simulation::{Life, produce};
 use crate::engine::api::*;
 use crate::engine::{Error, ErrorKind, OpenError};
+use crate::record::{BatchBuilder, Compression};
 use crate::testing::{Fault, Op, Rng, SimWorld};
 
 fn topic(life: &Life, name: &str, partitions: i32) {
@@ -85,6 +86,29 @@ fn an_acks_all_whose_sync_does_not_come_is_told_so_at_its_deadline_and_its_recor
     append(&life, "orders", "next", Acks::All).unwrap();
     assert_eq!(life.visible("orders", 0).unwrap().into_values().collect::<Vec<_>>(), ["late", "next"]);
     assert_eq!(life.engine.waiting_requests(), 0);
+}
+
+/// Found by the simulation: a batch that its log refuses is answered at once, yet its request stood in the purgatory,
+/// and counted as one that waits, until its deadline, since no commit came that would have taken it out.
+#[test]
+fn a_produce_that_is_answered_by_its_append_waits_for_nothing_any_more() {
+    let world = SimWorld::new(7);
+    let life = Life::open(&world, 7).unwrap();
+    topic(&life, "orders", 1);
+    let identity = life.drive(life.engine.init_producer_id()).unwrap().unwrap();
+    let mut builder = BatchBuilder::new(Compression::None).producer(identity.id, identity.epoch, 0);
+    builder.append(1, None, Some(b"first"), &[]).unwrap();
+    let first = builder.build();
+    let mut builder = BatchBuilder::new(Compression::None).producer(identity.id, identity.epoch, 9);
+    builder.append(1, None, Some(b"with a gap before it"), &[]).unwrap();
+    let gap = builder.build();
+    for (records, good) in [(first.clone(), true), (gap, false), (first, true)] {
+        let mut request = produce(&life, "orders", 0, &values("replaced"), Acks::All);
+        request.partitions[0].records = records;
+        let outcome = life.drive(life.engine.produce(request)).unwrap().remove(0);
+        assert_eq!(outcome.is_ok(), good);
+        assert_eq!(life.engine.waiting_requests(), 0, "answered: {outcome:?}");
+    }
 }
 
 /// The n-th call of the disk fails, for n = 1, 2, ... until none is left to fail.
