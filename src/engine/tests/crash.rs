@@ -1,138 +1,64 @@
-//! Power cuts at any call of the disk, against an oracle of what was acknowledged and of what a reader saw.
+//! Whole lives of the engine, many requests at a time, each ended by a power cut at any call of the disk, a killed
+//! process, a failed call or an orderly stop, against an oracle of what was answered and of what a reader saw.
 //!
-//! A failing case prints the seed that runs it alone; `MILLRACE_EFFORT=n` runs n times as many.
+//! What must hold after every end:
+//!
+//! - What was acknowledged with `acks=all`, and what a reader saw, is at its offset with its bytes, once.
+//! - An idempotent producer's batch is there once, however often it was sent, at the offset it was told.
+//! - A partition holds nothing that was not sent to it, and has no gaps.
+//! - Acknowledged topics, partitions, settings and deletions hold; those that were not are there whole or not at all.
+//! - Log starts never go back, leader epochs grow, producer ids are never given twice.
+//! - No file with records is left of a topic that is not there.
+//!
+//! A failing case prints the seed that runs it alone: `MILLRACE_SEED=n`. `MILLRACE_EFFORT=n` runs n times as many
+//! seeds; `MILLRACE_EFFORT=10000` makes millions of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod oracle;
+mod workload;
 
-use super::simulation::{Life, produce};
-use crate::engine::api::*;
-use crate::testing::{Rng, SimWorld};
-use crate::types::Offset;
+use super::simulation::Life;
+use crate::testing::{Fault, Op, Rng, SimWorld};
+use oracle::Oracle;
+use workload::Workload;
 
 const SEEDS: u64 = 200;
-const PARTITIONS: i32 = 3;
+/// Ends in one run, one after the other on the same disk.
+const LIVES: u64 = 4;
+const STEPS: u64 = 250;
 
-/// What the outside knows.
-#[derive(Default)]
-struct Oracle {
-    /// Topics whose creation was acknowledged, and whether a deletion was begun.
-    topics: BTreeMap<String, bool>,
-    /// Records that must be there: acknowledged with acks=all, or seen by a reader.
-    certain: BTreeMap<(String, i32, Offset), String>,
-    /// Every value ever sent, with where it went.
-    sent: BTreeSet<(String, i32, String)>,
-    sequence: u64,
+/// How a life ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The power goes during some call, or at the end of the script.
+    PowerCut,
+    /// The process is killed; the page cache survives it.
+    Killed,
+    /// A sync fails; the process ends soon after, as the server sees to, and then the power goes or not.
+    SyncFails,
+    /// Some call fails, whatever it is, and life goes on.
+    CallFails,
+    /// An orderly stop, with requests on their way.
+    Stopped,
 }
 
-impl Oracle {
-    /// One life until the power goes or the script ends.
-    fn live(&mut self, life: &Life, rng: &mut Rng, steps: u64) -> Option<()> {
-        for _ in 0..steps {
-            let names: Vec<String> =
-                self.topics.iter().filter(|(_, gone)| !**gone).map(|(name, _)| name.clone()).collect();
-            if names.is_empty() || rng.one_in(12) {
-                self.create(life, rng)?;
-                continue;
-            }
-            let name = names[rng.below(names.len() as u64) as usize].clone();
-            let partition = rng.below(PARTITIONS as u64) as i32;
-            match rng.below(20) {
-                0 => {
-                    self.topics.insert(name.clone(), true);
-                    self.certain.retain(|(topic, ..), _| *topic != name);
-                    life.drive(life.engine.delete_topics(vec![TopicRef::Name(name.as_str().into())]))?;
-                }
-                1..4 => {
-                    for (offset, value) in life.visible(&name, partition)? {
-                        self.certain.insert((name.clone(), partition, offset), value);
-                    }
-                }
-                choice => self.produce(
-                    life,
-                    rng,
-                    &name,
-                    partition,
-                    if choice < 9 { Acks::Leader } else { Acks::All },
-                )?,
-            }
+fn choose_end(world: &SimWorld, rng: &mut Rng) -> End {
+    match rng.below(10) {
+        0..4 => {
+            world.disk.power_cut_at(world.disk.calls() + 1 + rng.below(700));
+            End::PowerCut
         }
-        Some(())
-    }
-
-    fn create(&mut self, life: &Life, rng: &mut Rng) -> Option<()> {
-        let name = format!("topic-{}", self.sequence);
-        self.sequence += 1;
-        let configs = if rng.one_in(4) {
-            vec![("write.caching".to_owned(), Some("true".to_owned()))]
-        } else {
-            Vec::new()
-        };
-        // What a write-cached topic acknowledges may be lost, so it only makes trouble for the others here.
-        let cached = !configs.is_empty();
-        let topic = NewTopic {
-            name: Arc::from(name.as_str()),
-            partitions: Some(PARTITIONS),
-            configs,
-            ..NewTopic::default()
-        };
-        let created = life.drive(life.engine.create_topics(vec![topic], false))?.remove(0);
-        if created.is_ok() {
-            if cached {
-                for partition in 0..PARTITIONS {
-                    let values = vec!["cached".to_owned(); 5];
-                    life.drive(life.engine.produce(produce(life, &name, partition, &values, Acks::All)))?;
-                }
-            } else {
-                self.topics.insert(name, false);
-            }
+        4 => End::Killed,
+        5 | 6 => {
+            let op = if rng.one_in(2) { Op::SyncData } else { Op::SyncFileSystem };
+            let in_vain = rng.one_in(2);
+            world.disk.inject(Fault { skip: rng.below(80), in_vain, ..Fault::once(op, "") });
+            End::SyncFails
         }
-        Some(())
-    }
-
-    fn produce(&mut self, life: &Life, rng: &mut Rng, name: &str, partition: i32, acks: Acks) -> Option<()> {
-        let values: Vec<String> = (0..=rng.below(4))
-            .map(|_| {
-                self.sequence += 1;
-                format!("{}-{}", self.sequence, "x".repeat(rng.below(3000) as usize))
-            })
-            .collect();
-        let to = |value: &String| (name.to_owned(), partition, value.clone());
-        self.sent.extend(values.iter().map(to));
-        let outcome =
-            life.drive(life.engine.produce(produce(life, name, partition, &values, acks)))?.remove(0);
-        if let (Ok(produced), Acks::All) = (outcome, acks) {
-            for (offset, value) in (produced.base_offset..).zip(values) {
-                let earlier = self.certain.insert((name.to_owned(), partition, offset), value);
-                assert!(earlier.is_none(), "offset {offset} was given twice");
-            }
+        7 => {
+            world.disk.inject(Fault::after_calls(rng.below(700)));
+            End::CallFails
         }
-        Some(())
-    }
-
-    fn check(&self, life: &Life) {
-        let image = life.engine.image();
-        for (name, deleting) in &self.topics {
-            let there = image.topic_by_name(name).is_some();
-            assert!(there || *deleting, "the topic {name} is gone");
-            if !there {
-                continue;
-            }
-            for partition in 0..PARTITIONS {
-                let found = life.visible(name, partition).expect("the disk is well again");
-                let mut seen = BTreeSet::new();
-                for value in found.values() {
-                    let known = self.sent.contains(&(name.clone(), partition, value.clone()));
-                    assert!(known, "{name}-{partition} holds what was never sent to it");
-                    assert!(seen.insert(value), "{name}-{partition} holds a record twice");
-                }
-                for ((topic, index, offset), value) in &self.certain {
-                    if topic == name && *index == partition {
-                        assert_eq!(found.get(offset), Some(value), "{name}-{partition} at {offset}");
-                    }
-                }
-            }
-        }
+        _ => End::Stopped,
     }
 }
 
@@ -140,34 +66,60 @@ fn run(seed: u64) {
     let mut rng = Rng::new(seed);
     let world = SimWorld::new(seed);
     let mut oracle = Oracle::default();
-    let mut epoch = None;
-    for _ in 0..3 {
-        let call = world.disk.calls() + 1 + rng.below(400);
-        world.disk.power_cut_at(call);
-        // The cut may come while the engine opens, which is a crash during recovery.
+    for _ in 0..LIVES {
+        let end = choose_end(&world, &mut rng);
+        // The fault may come while the engine opens: a crash during recovery.
         if let Ok(life) = Life::open(&world, rng.next_u64()) {
-            let now = life.engine.image().leader_epoch;
-            assert!(epoch.is_none_or(|before| now > before), "the leader epoch has to grow");
-            oracle.live(&life, &mut rng, 40);
+            oracle.note_start(&life);
+            let rests = rng.one_in(3);
+            let mut work = Workload::new(&life, &mut oracle, &mut rng);
+            work.live(STEPS);
+            if end == End::Stopped {
+                work.stop_in_order();
+            } else if rests {
+                work.come_to_rest();
+            }
+            work.die();
         }
-        world.disk.power_cut();
-        world.disk.restart(rng.next_u64());
-        let life = Life::open(&world, rng.next_u64()).expect("a crash leaves nothing that cannot be opened");
-        epoch = Some(life.engine.image().leader_epoch);
+        let power_goes = match end {
+            End::PowerCut => true,
+            End::Killed => false,
+            _ => rng.one_in(2),
+        };
+        begin_anew(&world, power_goes, &mut rng);
+        let life = Life::open(&world, rng.next_u64())
+            .unwrap_or_else(|error| panic!("after {end:?} the directory cannot be opened: {error}"));
+        oracle.note_start(&life);
+        oracle.settle(&life);
         oracle.check(&life);
+        while life.pool.step() {}
+        oracle.check_no_leftovers(&life);
         drop(life);
-        world.disk.power_cut();
-        world.disk.restart(rng.next_u64());
+        let power_goes = rng.one_in(2);
+        begin_anew(&world, power_goes, &mut rng);
     }
 }
 
+fn begin_anew(world: &SimWorld, power_goes: bool, rng: &mut Rng) {
+    world.disk.heal();
+    if power_goes || world.disk.is_off() {
+        world.disk.power_cut();
+        world.disk.restart(rng.next_u64());
+    } else {
+        world.disk.kill();
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
 #[test]
-fn what_was_acknowledged_or_seen_survives_power_cuts_at_any_call() {
-    if let Some(seed) = std::env::var("MILLRACE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+fn what_was_answered_or_seen_holds_after_every_kind_of_end() {
+    if let Some(seed) = number("MILLRACE_SEED") {
         return run(seed);
     }
-    let effort: u64 = std::env::var("MILLRACE_EFFORT").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    for seed in 0..SEEDS * effort {
+    for seed in 0..SEEDS * number("MILLRACE_EFFORT").unwrap_or(1) {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
             eprintln!("failed; alone: MILLRACE_SEED={seed} cargo test --lib engine::tests::crash");
             std::panic::resume_unwind(panic);

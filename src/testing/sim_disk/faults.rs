@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::SimDisk;
-use super::state::State;
+use super::state::{Node, State};
 
 /// The kinds of I/O calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +56,9 @@ pub struct Fault {
     pub times: u64,
     /// The error.
     pub error: io::ErrorKind,
+    /// Whether a sync that fails brings everything to the medium all the same. A disk may: a failure says only that
+    /// nobody knows.
+    pub in_vain: bool,
 }
 
 // === impl Fault ===
@@ -70,6 +73,7 @@ impl Fault {
             skip: 0,
             times: 1,
             error: io::ErrorKind::Other,
+            in_vain: false,
         }
     }
 
@@ -104,9 +108,15 @@ impl State {
             }
             fault.times -= 1;
             let error = fault.error;
-            match op {
-                Op::SyncData => self.lose_dirty(path),
-                Op::SyncFileSystem => self.nodes.values_mut().for_each(|node| node.dirty.clear()),
+            match (op, fault.in_vain) {
+                (Op::SyncData, false) => self.lose_dirty(path),
+                (Op::SyncData, true) => {
+                    if let Ok(inode) = self.inode(path) {
+                        self.node(inode).sync();
+                    }
+                }
+                (Op::SyncFileSystem, false) => self.nodes.values_mut().for_each(|node| node.dirty.clear()),
+                (Op::SyncFileSystem, true) => self.nodes.values_mut().for_each(Node::sync),
                 _ => {}
             }
             return Err(io::Error::new(error, format!("injected fault at {op:?} of {}", path.display())));
