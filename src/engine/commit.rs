@@ -214,6 +214,10 @@ fn sync_many(partitions: &[Arc<Partition>], core: &Arc<Core>) {
                     None => partition.log().synced_up_to(),
                 };
                 on_committed(partition, synced.offset, core);
+                if partition.log().is_fenced() {
+                    // Another sync failed meanwhile: this one proves nothing, and who waits is told.
+                    core.purgatory.check(&Key::HighWatermark(partition.id()));
+                }
             }
             partitions.iter().for_each(|partition| partition.log().allocate_ahead());
         }

@@ -67,7 +67,7 @@ impl Core {
         }
         let pairs = overrides.clone().into_iter().collect();
         let record = CatalogRecord::TopicSettings { id: topic.id.0, overrides: pairs };
-        catalog.append(&[record], self.env.clock.now_ms())?;
+        self.record_change(&catalog, record)?;
         let settings = Arc::new(TopicSettings::resolve(&overrides, &image.settings));
         self.change_image(|image| {
             let (overrides, settings) = (Arc::new(overrides.clone()), Arc::clone(&settings));
@@ -92,7 +92,7 @@ impl Core {
             return Ok(());
         }
         let record = CatalogRecord::BrokerSettings { overrides: after.clone().into_iter().collect() };
-        catalog.append(&[record], self.env.clock.now_ms())?;
+        self.record_change(&catalog, record)?;
         let settings = Arc::new(image.settings.with_dynamic(after));
         // Topics fall back to the broker's values, so theirs are resolved anew.
         self.change_image(|image| {

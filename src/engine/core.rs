@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::api::ConfigEntry;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, CatalogRecord};
 use super::checkpoint::CheckpointFile;
 use super::commit::Committer;
 use super::config::{BrokerSettings, Overrides};
@@ -238,6 +238,21 @@ impl Core {
             fatal.get_or_insert_with(|| error.to_string());
             first
         });
+    }
+
+    /// Makes a change of the catalog durable.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; the change is then not made. A failed sync is final here as for records: whether
+    /// the change is on the disk, nobody knows until the next start.
+    pub(super) fn record_change(&self, catalog: &Catalog, change: CatalogRecord) -> Result<(), Error> {
+        let appended = catalog.append(&[change], self.env.clock.now_ms());
+        if let Err(error) = &appended
+            && catalog.is_fenced()
+        {
+            self.fatal(error);
+        }
+        appended
     }
 
     /// Runs `work` on the pool and hands its result to the caller.

@@ -69,7 +69,7 @@ impl Core {
             return Ok(id);
         }
         let end = self.producer_ids.block.lock().end + BLOCK;
-        catalog.append(&[CatalogRecord::ProducerIds { next: end }], self.env.clock.now_ms())?;
+        self.record_change(&catalog, CatalogRecord::ProducerIds { next: end })?;
         let mut block = self.producer_ids.block.lock();
         block.end = end;
         block.next += 1;

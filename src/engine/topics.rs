@@ -155,9 +155,12 @@ impl Core {
             partitions: checked.partitions.unsigned_abs(),
             overrides: checked.overrides.clone().into_iter().collect(),
         };
-        if let Err(error) = catalog.append(&[record], self.env.clock.now_ms()) {
-            // Not named, so nobody will miss it; what cannot be removed is reported at the next start.
-            let _ = self.env.disk.remove_dir_all(&topic_dir(&self.data_dir, id));
+        if let Err(error) = self.record_change(&catalog, record) {
+            // Not named, so nobody will miss it; what cannot be removed is reported at the next start. After a failed
+            // sync nobody knows whether it is named, and the next start may look for it.
+            if !catalog.is_fenced() {
+                let _ = self.env.disk.remove_dir_all(&topic_dir(&self.data_dir, id));
+            }
             return Err(error);
         }
         self.change_image(|image| {
@@ -202,7 +205,7 @@ impl Core {
         }
         let made = self.make_partitions(&image, topic.id, existing..count, &topic.settings)?;
         let record = CatalogRecord::PartitionsAdded { id: topic.id.0, partitions: count.unsigned_abs() };
-        catalog.append(&[record], self.env.clock.now_ms())?;
+        self.record_change(&catalog, record)?;
         self.change_image(|image| {
             let mut grown = TopicImage::clone(&topic);
             grown.partitions.extend(made.iter().cloned());
@@ -218,7 +221,7 @@ impl Core {
         if !image.settings.flag("delete.topic.enable") {
             return Err(Error::Forbidden { why: "delete.topic.enable is false".into() });
         }
-        catalog.append(&[CatalogRecord::TopicDeleted { id: topic.id.0 }], self.env.clock.now_ms())?;
+        self.record_change(&catalog, CatalogRecord::TopicDeleted { id: topic.id.0 })?;
         self.change_image(|image| {
             image.remove(topic.id);
         });
@@ -248,7 +251,7 @@ impl Core {
                 .and_then(|()| {
                     let record = CatalogRecord::TopicRemoved { id: id.0 };
                     let catalog = core.catalog.lock();
-                    catalog.append(&[record], core.env.clock.now_ms()).map_err(|error| error.to_string())
+                    core.record_change(&catalog, record).map_err(|error| error.to_string())
                 });
             if let Err(error) = noted {
                 tracing::warn!(topic = %id, error, "a deleted topic's files are still there; the next start tries again");

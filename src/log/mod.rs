@@ -104,6 +104,7 @@ pub struct Log {
     synced: Mutex<Synced>,
     /// Bytes appended since the log was opened.
     appended_bytes: AtomicU64,
+    /// Whether it was a sync of this log that failed.
     fenced: AtomicBool,
 }
 

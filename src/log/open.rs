@@ -145,7 +145,7 @@ impl Opening {
         for name in &files.beside {
             self.disk().remove_file(&self.dir.join(name))?;
         }
-        self.load_epochs(&files);
+        self.load_epochs(&files)?;
         self.load_index_records();
         self.remove_below_start(&mut files)?;
         let mut segments = Vec::with_capacity(files.segments.len() + 1);

@@ -17,7 +17,10 @@ use crate::types::{Offset, TimestampMs};
 
 impl Opening {
     /// Reads the epochs and the log start. A file that is bad is not read as one that says nothing.
-    pub(super) fn load_epochs(&mut self, files: &Files) {
+    ///
+    /// # Errors
+    /// When the file cannot be read now. It may be sound, and without it the log would start too early.
+    pub(super) fn load_epochs(&mut self, files: &Files) -> io::Result<()> {
         let first = files.segments.keys().next().copied();
         let decoded = self.disk().read(&self.dir.join(names::EPOCHS), epochs::FILE_BYTES_MAX);
         match decoded.map(|bytes| Epochs::decode(&bytes)) {
@@ -28,6 +31,9 @@ impl Opening {
             Err(error) if error.kind() == io::ErrorKind::NotFound && first.is_none() => {
                 self.epochs = Some(Epochs::default());
             }
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                return Err(error);
+            }
             // Without the file nobody knows whether a first segment above the start is a loss or a deletion.
             other => {
                 self.log_start_offset = self.log_start_offset.max(first.unwrap_or(0));
@@ -36,6 +42,7 @@ impl Opening {
                 self.report.rebuilt_files += u32::from(other.is_ok() || was_written);
             }
         }
+        Ok(())
     }
 
     /// Reads what is vouched for of the indexes; nothing is when the file is bad.

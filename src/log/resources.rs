@@ -6,7 +6,7 @@
 //! unsynced descriptor, a map with slices in use) is counted and kept, and the newcomer reads without a map.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -25,6 +25,8 @@ pub struct LogResources {
     shelves: [Shelf; 3],
     /// Maps that were given back while slices of them are in use: still maps of the process.
     lingering: Mutex<Vec<Weak<dyn FileMap>>>,
+    /// Whether a sync of any log failed.
+    fenced: AtomicBool,
 }
 
 /// How many maps, descriptors and index bytes the logs of a broker may hold.
@@ -104,6 +106,7 @@ impl LogResources {
             counters: LogCounters::default(),
             shelves: [shelf(limits.maps), shelf(limits.files), shelf(limits.index_bytes)],
             lingering: Mutex::default(),
+            fenced: AtomicBool::new(false),
         })
     }
 
@@ -117,6 +120,15 @@ impl LogResources {
     #[must_use]
     pub fn limits(&self) -> LogLimits {
         self.limits
+    }
+
+    /// No log takes anything more: what a failed sync lost is known of no file.
+    pub(super) fn fence(&self) {
+        self.fenced.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
     }
 
     /// What happened so far.

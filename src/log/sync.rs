@@ -2,7 +2,8 @@
 //!
 //! A sync that fails is final. The kernel drops the pages it could not write, marks them clean, and the next sync
 //! succeeds though they are lost; so the log is fenced: no append, no further sync, until a restart recovers it
-//! from what the medium holds.
+//! from what the medium holds. A sync of the whole file system loses pages of files that nobody asked it for, so one
+//! failure fences every log that shares the [`LogResources`](super::LogResources).
 
 use std::io;
 use std::sync::Arc;
@@ -109,8 +110,12 @@ impl Log {
         Ok(self.mark_synced(&target))
     }
 
-    /// Notes that `target` is durable: the caller's own sync, begun after the target was taken, succeeded.
+    /// Notes that `target` is durable: the caller's own sync, begun after the target was taken, succeeded. That proves
+    /// nothing once another sync has failed, which may have lost the same pages; then nothing is noted.
     pub fn mark_synced(&self, target: &SyncTarget) -> SyncedUpTo {
+        if self.is_fenced() {
+            return self.synced_up_to();
+        }
         target.segment.mark_synced(target.up_to.position);
         let mut synced = self.synced.lock();
         // A roll may have synced further meanwhile.
@@ -128,16 +133,17 @@ impl Log {
 
     /// Refuses all appends and syncs from here on: a sync that covers this log failed. Reads go on.
     pub fn fence(&self) {
+        self.resources.fence();
         if !self.fenced.swap(true, Ordering::AcqRel) {
             self.resources.counters().fenced_logs.fetch_add(1, Ordering::Relaxed);
             tracing::error!(dir = %self.dir.display(), "a sync failed: the log takes no more writes until a restart");
         }
     }
 
-    /// Whether a sync failed.
+    /// Whether a sync failed, of this log or of another one.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
-        self.fenced.load(Ordering::Acquire)
+        self.resources.is_fenced()
     }
 
     /// How far the log is known to be on the disk.

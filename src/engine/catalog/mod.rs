@@ -97,6 +97,11 @@ impl Catalog {
         Ok(())
     }
 
+    /// Whether a sync failed. Nothing can be appended any more, and whether the last change is on the disk is not known.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.log.is_fenced()
+    }
+
     /// An orderly end.
     ///
     /// # Errors

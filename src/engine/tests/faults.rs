@@ -48,6 +48,38 @@ fn a_failed_sync_acknowledges_nothing_is_told_as_fatal_and_leaves_what_the_mediu
 }
 
 #[test]
+fn after_a_failed_sync_no_other_sync_vouches_for_anything() {
+    let world = SimWorld::new(5);
+    let life = Life::open(&world, 5).unwrap();
+    topic(&life, "a", 1);
+    topic(&life, "b", 1);
+    world.disk.inject(Fault::once(Op::SyncData, ".log"));
+    assert_eq!(append(&life, "a", "lost", Acks::All).unwrap_err().kind(), ErrorKind::Storage);
+    // A sync of the whole file system may have been what failed: then pages of this one are lost too.
+    assert_eq!(append(&life, "b", "lost", Acks::All).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(life.visible("b", 0).unwrap().len(), 0);
+}
+
+#[test]
+fn a_topic_whose_creation_failed_in_its_sync_may_be_there_after_the_next_start() {
+    let world = SimWorld::new(6);
+    let life = Life::open(&world, 6).unwrap();
+    topic(&life, "before", 1);
+    // The sync fails, and has brought everything to the disk all the same.
+    world.disk.inject(Fault { in_vain: true, ..Fault::once(Op::SyncData, "catalog") });
+    let new = NewTopic { name: Arc::from("maybe"), partitions: Some(1), ..NewTopic::default() };
+    let refused = life.drive(life.engine.create_topics(vec![new], false)).unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Storage);
+    assert!(life.engine.fatal().borrow().is_some(), "the server has to learn of it");
+
+    drop(life);
+    world.disk.power_cut();
+    world.disk.restart(6);
+    let life = Life::open(&world, 7).unwrap();
+    assert_eq!(append(&life, "maybe", "value", Acks::All).unwrap().base_offset, 0);
+}
+
+#[test]
 fn a_full_disk_refuses_produces_serves_everything_else_and_takes_them_again_when_there_is_space() {
     let world = SimWorld::new(2);
     let life = Life::open(&world, 2).unwrap();
