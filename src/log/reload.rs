@@ -159,11 +159,10 @@ impl Opening {
         loop {
             match walk.next()? {
                 Found::Batch(step) if step.header.base_offset >= from => {
-                    // A timestamp says when, unless it cannot be true.
-                    let written_ms = Some(step.header.max_timestamp)
-                        .filter(|timestamp_ms| (0..=self.now_ms).contains(timestamp_ms))
-                        .unwrap_or(self.now_ms);
-                    states.record(&step.header, written_ms);
+                    // When it was written is not in the log: a record's timestamp is what its producer says, and
+                    // one that loads old data is at work now. Forgetting late costs memory for a day, forgetting
+                    // early writes a retried batch twice.
+                    states.record(&step.header, self.now_ms);
                 }
                 Found::Batch(_) | Found::Damaged(_) => {}
                 Found::End => return Ok(()),

@@ -1,7 +1,7 @@
 //! Appending and reading back.
 
 use super::harness::*;
-use crate::log::{AppendBatch, AppendError, LastStop, LogConfig, ReadError, ReadRequest};
+use crate::log::{AppendBatch, AppendError, LastStop, Log, LogConfig, ReadError, ReadRequest};
 use crate::record::TimestampType;
 use crate::types::LeaderEpoch;
 
@@ -187,7 +187,7 @@ fn verbatim_batches_keep_offsets_epochs_and_gaps() {
 fn a_log_that_is_there_is_not_made_again() {
     let place = Place::with(LogConfig::default(), LIMITS);
     drop(place.create());
-    let again = crate::log::Log::create(
+    let again = Log::create(
         place.path.clone(),
         LogConfig::default(),
         place.resources.clone(),
@@ -195,4 +195,28 @@ fn a_log_that_is_there_is_not_made_again() {
         NOW_MS,
     );
     assert!(matches!(again, Err(crate::log::LogError::Exists { .. })));
+}
+
+/// Found by killing a broker under producers that loaded old data: after a restart a producer's last activity was
+/// taken from its records' timestamps, so it was forgotten at once and its retries were written a second time.
+#[test]
+fn a_retry_after_a_crash_is_known_however_old_the_records_are() {
+    let month_ms = 30 * 86_400_000;
+    let place = Place::new();
+    let log = place.create();
+    append_at(&log, sequenced(7, 0, 0, 3), NOW_MS + month_ms).unwrap();
+    drop(log);
+    let reopen = || {
+        let resources = std::sync::Arc::clone(&place.resources);
+        let now_ms = NOW_MS + month_ms;
+        let (path, config) = (place.path.clone(), place.config.clone());
+        Log::open(path, config, resources, LeaderEpoch(2), LastStop::default(), now_ms).unwrap().0
+    };
+    let log = reopen();
+    log.checkpoint(NOW_MS + month_ms).unwrap();
+    let retried = append_at(&log, sequenced(7, 0, 0, 3), NOW_MS + month_ms).unwrap();
+    assert_eq!((retried.base_offset, retried.duplicate), (0, true));
+    // Idle for its time since then, it is forgotten.
+    log.checkpoint(NOW_MS + 2 * month_ms).unwrap();
+    assert!(log.producers().is_empty());
 }
