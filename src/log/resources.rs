@@ -82,14 +82,20 @@ struct Queue {
     prune_at: usize,
 }
 
+/// Descriptors that are neither sockets nor segments: the catalog, the lock and the runtime's, some 20; and while files
+/// are replaced or directories synced, up to one for each of the pool's 32 threads.
+const OTHER_FILES: usize = 64;
+
 // === impl LogLimits ===
 
 impl LogLimits {
     /// The logs' share of what the process may have: half the maps, since the allocator and the threads need
-    /// the others, half the descriptors, since sockets need theirs, and 64 MiB of indexes.
+    /// the others, half the descriptors, since sockets need theirs, less those of the process itself and of files
+    /// open for a moment only, and 64 MiB of indexes.
     #[must_use]
     pub fn share_of(limits: ProcessLimits) -> Self {
-        Self { maps: limits.memory_maps / 2, files: limits.open_files / 2, index_bytes: 64 << 20 }
+        let files = (limits.open_files / 2).saturating_sub(OTHER_FILES).max(limits.open_files / 8);
+        Self { maps: limits.memory_maps / 2, files, index_bytes: 64 << 20 }
     }
 }
 

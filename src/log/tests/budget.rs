@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::harness::*;
+use crate::env::ProcessLimits;
 use crate::log::{LastStop, LogConfig, LogLimits, ReadError, verify};
 
 const TIGHT: LogLimits = LogLimits { maps: 4, files: 3, index_bytes: 2000 };
@@ -170,4 +171,13 @@ fn the_offline_check_is_quiet_about_a_good_log_and_names_what_is_wrong() {
     assert_eq!(report.worst(), Some(crate::log::Severity::Damage));
     let (log, _) = place.open(2, LastStop::default());
     assert!(log.log_end_offset() == 101, "a check changes nothing");
+}
+
+/// Found with 128 descriptors: connections and segments had half each, and nothing was left for the rest of the process.
+#[test]
+fn the_share_of_descriptors_leaves_some_beside_connections_and_segments() {
+    for open_files in [128, 256, 1024, 20_000] {
+        let files = LogLimits::share_of(ProcessLimits { open_files, memory_maps: 65_530 }).files;
+        assert!(files >= 16 && files + open_files / 2 + 48 <= open_files, "{files} of {open_files}");
+    }
 }
