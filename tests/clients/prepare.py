@@ -1,8 +1,15 @@
-"""Fetches what a client of suites/ needs, by the lines at its top, and says how to run it.
+"""Finds the clients of suites/, fetches what they need by the lines at their top, and says how to run them.
 
     # apt: kcat                                  a Debian package, by the program of the same name
-    # pip: confluent-kafka==2.16.1               into a virtual environment of the client's own
+    # pip: kafka-python==2.2.3                   into a virtual environment of the client's own
+    # npm: kafkajs@2.2.4                         into a folder of node modules
     // maven: org.apache.kafka:kafka-clients:4.4.0     and what it depends on; the file is compiled beside them
+
+One script serves several releases when such lines begin with a variant; each variant is a client of its own in the
+table, here `confluent-2.16.1` and `confluent-2.3.0`. Lines without a variant hold for all of them.
+
+    # variant: 2.16.1 pip: confluent-kafka==2.16.1
+    # variant: 2.3.0 pip: confluent-kafka==2.3.0
 
 Everything lies below ${XDG_CACHE_HOME:-~/.cache}/millrace-clients, in a folder named by a hash of these lines,
 so that a second run fetches nothing.
@@ -15,45 +22,71 @@ import shutil
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace-clients"
 
-
 class Unavailable(Exception):
     """A client cannot be run here; the text says what is missing."""
 
+@dataclass(frozen=True)
+class Client:
+    """One column of the table: a script and the release that it runs with."""
+
+    suite: Path
+    variant: str
+    # Pairs of a kind and a thing: ("pip", "confluent-kafka==2.3.0").
+    needs: tuple
+
+    @property
+    def name(self):
+        return f"{self.suite.stem}-{self.variant}" if self.variant else self.suite.stem
+
+    def called(self, name):
+        """Whether `--client NAME` means this one: by its own name, or by that of its script."""
+        return name in (self.name, self.suite.stem)
+
+    def things(self, kind):
+        return [thing for each, thing in self.needs if each == kind]
+
+def clients(folder):
+    """Every client of a folder of suites, each variant on its own, newest first as the scripts name them."""
+    found = []
+    for suite in sorted(folder.iterdir()):
+        if suite.suffix in RUNNERS:
+            lines = needs(suite)
+            # The order of the file, without repetitions; no variant at all is one nameless variant.
+            variants = list(dict.fromkeys(variant for variant, _, _ in lines if variant)) or [""]
+            for variant in variants:
+                wanted = tuple((kind, thing) for of, kind, thing in lines if of in ("", variant))
+                found.append(Client(suite, variant, wanted))
+    return found
 
 def needs(suite):
-    """The `kind: thing` lines at the top of a client's file, as a list of pairs."""
+    """The `kind: thing` lines at the top of a suite, as (variant or "", kind, thing)."""
     found = []
     for line in suite.read_text().splitlines():
         if line and not line.startswith(("#", "//")):
             break
-        match = re.match(r"(?:#|//) (apt|pip|maven): (\S+)$", line)
+        match = re.match(r"(?:#|//) (?:variant: (\S+) )?([a-z]+): (\S+)$", line)
         if match:
-            found.append(match.groups())
+            variant, kind, thing = match.groups()
+            found.append((variant or "", kind, thing))
     return found
 
-
-def command_for(suite):
+def command_for(client):
     """Fetches what is missing and returns the command that runs the client."""
-    wanted = needs(suite)
-    things = {kind: [thing for k, thing in wanted if k == kind] for kind in ("apt", "pip", "maven")}
-    for program in things["apt"]:
+    for program in client.things("apt"):
         if not shutil.which(program):
             raise Unavailable(f"{program} is not installed: apt-get install {program}")
-    if suite.suffix == ".java":
-        return java(suite, things["maven"])
-    return python(suite, things["pip"])
-
+    return RUNNERS[client.suite.suffix](client)
 
 def call(command, **options):
     """Runs a step of the preparation; its output is shown only when it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     if done.returncode != 0:
         raise Unavailable(f"`{' '.join(map(str, command))}` failed: {done.stdout.strip()[-2000:]}")
-
 
 def home(*parts):
     """A cache folder for these needs, and whether it is complete already."""
@@ -65,10 +98,10 @@ def home(*parts):
         folder.mkdir(parents=True)
     return folder, complete
 
-
-def python(suite, packages):
+def python(client):
+    packages = client.things("pip")
     if not packages:
-        return [sys.executable, suite]
+        return [sys.executable, client.suite]
     folder, complete = home("pip", sys.version, *packages)
     interpreter = folder / "bin" / "python"
     if not complete:
@@ -76,16 +109,28 @@ def python(suite, packages):
             venv.create(folder, with_pip=True)
         except subprocess.CalledProcessError as error:
             raise Unavailable(f"no virtual environment (apt-get install python3-venv): {error}") from error
-        call([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
+        # Wheels only: a client compiled here would not be the one that its users run.
+        call([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
+              *packages])
         (folder / ".complete").touch()
-    return [interpreter, suite]
+    return [interpreter, client.suite]
 
+def node(client):
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            raise Unavailable(f"{program} is not installed: apt-get install nodejs npm")
+    packages = client.things("npm")
+    folder, complete = home("npm", *packages)
+    if not complete:
+        call(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *packages])
+        (folder / ".complete").touch()
+    # Node looks for modules beside the script, or where this says.
+    return ["env", f"NODE_PATH={folder / 'node_modules'}", "node", client.suite]
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>clients</groupId><artifactId>clients</artifactId><version>1</version><dependencies>
 {}</dependencies></project>
 """
-
 
 def maven(artifacts):
     """The folder with these artifacts and all that they depend on."""
@@ -103,11 +148,14 @@ def maven(artifacts):
         (folder / ".complete").touch()
     return folder / "lib"
 
-
-def java(suite, artifacts):
+def java(client):
+    artifacts = client.things("maven")
     jars = maven(artifacts)
-    classes, complete = home("javac", suite.read_text(), *artifacts)
+    classes, complete = home("javac", client.suite.read_text(), *artifacts)
     if not complete:
-        call(["javac", "-Xlint:all,-processing", "-Werror", "-d", classes, "-cp", f"{jars}/*", suite])
+        call(["javac", "-Xlint:all,-processing", "-Werror", "-d", classes, "-cp", f"{jars}/*", client.suite])
         (classes / ".complete").touch()
-    return ["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{jars}/*", suite.stem]
+    return ["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{jars}/*", client.suite.stem]
+
+# How a script is run, by the end of its name; other files of suites/ are no clients.
+RUNNERS = {".py": python, ".js": node, ".java": java}

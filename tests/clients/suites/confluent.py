@@ -1,4 +1,4 @@
-# pip: confluent-kafka==2.16.1
+# variant: 2.16.1 pip: confluent-kafka==2.16.1
 """confluent-kafka: librdkafka 2.16 with its admin calls."""
 
 import random

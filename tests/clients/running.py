@@ -1,0 +1,112 @@
+"""Runs clients and keeps what each told of every behaviour."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from prepare import Unavailable, command_for
+
+HERE = Path(__file__).resolve().parent
+# Longer than any client needs on a busy machine with two cores.
+CLIENT_TIMEOUT_S = 420
+OK, FAIL, LACKS, SKIP, LATER = "ok", "FAIL", "-", "skip", "later"
+WORDS = {"ok": OK, "fail": FAIL, "lacks": LACKS, "skip": SKIP}
+
+
+class Result:
+    """What one client said of each behaviour: (outcome, reason)."""
+
+    def __init__(self, client, later):
+        self.client = client
+        self.later = later
+        self.told = {}
+
+    def tell(self, name, outcome, reason):
+        """What the client says of a behaviour; of one that is to come later, the other way round."""
+        if name in self.told:
+            outcome, reason = FAIL, "told twice"
+        elif name in self.later and outcome == FAIL:
+            outcome = LATER
+        elif name in self.later and outcome == OK:
+            outcome, reason = FAIL, "works now: take the mark out of behaviours.txt"
+        self.told[name] = (outcome, reason)
+        if outcome in (FAIL, LATER):
+            print(f"  {self.client}: {outcome} {name}: {reason}", flush=True)
+
+    def of(self, behaviour):
+        return self.told.get(behaviour, (FAIL, "the client's script did not tell"))
+
+
+def read_lines(result, stdout, known):
+    """`ok<TAB>name`, `fail|lacks|skip<TAB>name<TAB>reason`; all else is shown as it comes."""
+    for line in stdout:
+        parts = line.rstrip("\n").split("\t", 2)
+        if parts[0] not in WORDS or len(parts) < 2:
+            print(f"  {result.client}: {line.rstrip()}", flush=True)
+            continue
+        name, reason = parts[1], parts[2] if len(parts) > 2 else ""
+        if name in known:
+            result.tell(name, WORDS[parts[0]], reason)
+        else:
+            result.tell(name, FAIL, "not in behaviours.txt")
+
+
+def prepare(clients):
+    """What runs each client: a command, or why there is none."""
+    commands = {}
+    for client in clients:
+        started = time.monotonic()
+        try:
+            commands[client] = command_for(client)
+        except Unavailable as why:
+            commands[client] = why
+        if time.monotonic() - started > 1:
+            print(f"  {client.name}: prepared in {time.monotonic() - started:.1f} s", flush=True)
+    return commands
+
+
+def run_client(client, command, broker, settings, known, later):
+    """One client from its start to its end; `settings` is what its environment has beside the broker."""
+    result = Result(client.name, later)
+    if isinstance(command, Unavailable):
+        print(f"  {client.name}: skipped, {command}", flush=True)
+        for name in known:
+            result.told[name] = (SKIP, str(command))
+        return result
+    if not broker.alive():
+        result.told["broker alive"] = (FAIL, "the broker ended before this client began")
+        return result
+    started = time.monotonic()
+    environment = dict(os.environ, BROKER=broker.address, VARIANT=client.variant, PYTHONDONTWRITEBYTECODE="1",
+                       PYTHONPATH=str(HERE), **settings)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, stdin=subprocess.DEVNULL,
+                               errors="replace", start_new_session=True)
+    ended = []
+    timer = threading.Timer(CLIENT_TIMEOUT_S, lambda: (ended.append(1), os.killpg(process.pid, signal.SIGKILL)))
+    timer.start()
+    read_lines(result, process.stdout, known)
+    status = process.wait()
+    timer.cancel()
+    if ended:
+        print(f"  {client.name}: killed after {CLIENT_TIMEOUT_S} s", flush=True)
+    elif status != 0:
+        print(f"  {client.name}: exit status {status}", flush=True)
+        if not any(outcome in (FAIL, LATER) for outcome, _ in result.told.values()):
+            result.told["exit status"] = (FAIL, f"{status}, although no behaviour failed")
+    if not broker.alive():
+        result.told["broker alive"] = (FAIL, "the broker ended")
+    print(f"  {client.name}: ran {time.monotonic() - started:.1f} s", flush=True)
+    return result
+
+
+def run_all(clients, commands, broker, settings, known, later, jobs):
+    """Every client, `jobs` of them at a time; the results in the order of the clients."""
+    print(f"{broker.kind} at {broker.address}", flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(run_client, client, commands[client], broker, settings, known, later)
+                   for client in clients]
+        return [each.result() for each in waiting]
