@@ -1,5 +1,6 @@
 """Runs clients and keeps what each told of every behaviour."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,17 @@ HERE = Path(__file__).resolve().parent
 # Longer than any client needs on a busy machine with two cores.
 CLIENT_TIMEOUT_S = 420
 OK, FAIL, LACKS, SKIP, LATER = "ok", "FAIL", "-", "skip", "later"
-WORDS = {"ok": OK, "fail": FAIL, "lacks": LACKS, "skip": SKIP}
+WORDS = {"ok": OK, "fail": FAIL, "lacks": LACKS, "skip": SKIP, "later": LATER}
+
+
+_running = set()
+
+
+def end_all():
+    """Ends every client that runs; for a run that is broken off."""
+    for process in list(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Result:
@@ -34,15 +45,20 @@ class Result:
         elif name in self.later and outcome == OK:
             outcome, reason = FAIL, "works now: take the mark out of behaviours.txt"
         self.told[name] = (outcome, reason)
-        if outcome in (FAIL, LATER):
+        if outcome == FAIL:
             print(f"  {self.client}: {outcome} {name}: {reason}", flush=True)
+
+    def summary(self):
+        """Each reason for later once, with how many behaviours it holds up."""
+        reasons = [reason for outcome, reason in self.told.values() if outcome == LATER]
+        return [f"{reasons.count(reason)} {LATER}: {reason}" for reason in dict.fromkeys(reasons)]
 
     def of(self, behaviour):
         return self.told.get(behaviour, (FAIL, "the client's script did not tell"))
 
 
 def read_lines(result, stdout, known):
-    """`ok<TAB>name`, `fail|lacks|skip<TAB>name<TAB>reason`; all else is shown as it comes."""
+    """`ok<TAB>name`, `fail|lacks|skip|later<TAB>name<TAB>reason`; all else is shown as it comes."""
     for line in stdout:
         parts = line.rstrip("\n").split("\t", 2)
         if parts[0] not in WORDS or len(parts) < 2:
@@ -81,16 +97,22 @@ def run_client(client, command, broker, settings, known, later):
         result.told["broker alive"] = (FAIL, "the broker ended before this client began")
         return result
     started = time.monotonic()
-    environment = dict(os.environ, BROKER=broker.address, VARIANT=client.variant, PYTHONDONTWRITEBYTECODE="1",
+    # A script may be called as the library that it imports: its own folder is not searched.
+    environment = dict(os.environ, PYTHONSAFEPATH="1", BROKER=broker.address, VARIANT=client.variant, PYTHONDONTWRITEBYTECODE="1",
                        PYTHONPATH=str(HERE), **settings)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, stdin=subprocess.DEVNULL,
                                errors="replace", start_new_session=True)
+    _running.add(process)
     ended = []
     timer = threading.Timer(CLIENT_TIMEOUT_S, lambda: (ended.append(1), os.killpg(process.pid, signal.SIGKILL)))
     timer.start()
     read_lines(result, process.stdout, known)
     status = process.wait()
     timer.cancel()
+    # What a script left behind ends with it.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    _running.discard(process)
     if ended:
         print(f"  {client.name}: killed after {CLIENT_TIMEOUT_S} s", flush=True)
     elif status != 0:
@@ -99,6 +121,8 @@ def run_client(client, command, broker, settings, known, later):
             result.told["exit status"] = (FAIL, f"{status}, although no behaviour failed")
     if not broker.alive():
         result.told["broker alive"] = (FAIL, "the broker ended")
+    for line in result.summary():
+        print(f"  {client.name}: {line}", flush=True)
     print(f"  {client.name}: ran {time.monotonic() - started:.1f} s", flush=True)
     return result
 
