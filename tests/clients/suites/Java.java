@@ -3,6 +3,10 @@
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.net.Socket;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -11,6 +15,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -18,6 +23,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
@@ -31,6 +37,8 @@ import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.LogTruncationException;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -83,7 +91,8 @@ public final class Java {
         for (String acks : List.of("0", "1", "all")) {
             tell("acks " + acks, () -> acks(acks));
         }
-        tell("idempotent producer", Java::idempotentProducer);
+        tell("idempotent producer", () -> idempotentProducer(5));
+        tell("idempotent, 1 in flight", () -> idempotentProducer(1));
         tell("offsets by time", Java::offsetsByTime);
         tell("list offsets", Java::listOffsets);
         tell("seek into a batch", Java::seekIntoABatch);
@@ -100,6 +109,8 @@ public final class Java {
         tell("delete records", Java::deleteRecords);
         tell("delete topic", Java::deleteTopic);
         tell("keyless on compacted topic", Java::keylessOnCompactedTopic);
+        tell("goes on after a restart", () -> restartable(Java::goesOnAfterARestart));
+        tell("leader epoch after a restart", () -> restartable(Java::leaderEpochAfterARestart));
         admin.close();
         System.exit(failed ? 1 : 0);
     }
@@ -419,11 +430,12 @@ public final class Java {
         until("all values are there", () -> values(name).equals(expected));
     }
 
-    private static void idempotentProducer() throws Exception {
+    private static void idempotentProducer(int inFlight) throws Exception {
         String name = create(topic("idempotent"), 1);
-        List<Long> offsets = produce(numbered(name, 50_000), "linger.ms", "0", "batch.size", "500");
-        equal(offsets, IntStream.range(0, 50_000).mapToObj(n -> (long) n).toList(), "the offsets");
-        equal(values(name), IntStream.range(0, 50_000).mapToObj(n -> "" + n).toList(), "the values");
+        List<Long> offsets = produce(numbered(name, 20_000), "linger.ms", "0", "batch.size", "500",
+            "max.in.flight.requests.per.connection", "" + inFlight);
+        equal(offsets, IntStream.range(0, 20_000).mapToObj(n -> (long) n).toList(), "the offsets");
+        equal(values(name), IntStream.range(0, 20_000).mapToObj(n -> "" + n).toList(), "the values");
     }
 
     private static void offsetsByTime() throws Exception {
@@ -655,5 +667,102 @@ public final class Java {
         String name = create(topic("compact"), 1, "cleanup.policy", "compact");
         refused(send(List.of(record(name, 0, null, bytes("no key")))).get(0), InvalidRecordException.class);
         equal(produce(List.of(record(name, 0, "key", bytes("value")))), List.of(0L), "the offset");
+    }
+
+    // === a restart ===
+
+    /** A broker that nobody else has for now, on which topics may be made. */
+    private record Lent(String address, Admin admin, BufferedReader answers, OutputStream questions) {
+        void restart() throws Exception {
+            questions.write(bytes("restart\n"));
+            equal(answers.readLine(), "done", "the answer to the restart");
+        }
+
+        String create(String name) throws Exception {
+            get(admin.createTopics(List.of(new NewTopic(name, 1, (short) 1))).all());
+            until(name + " is listed", () -> get(admin.listTopics().names()).contains(name));
+            return name;
+        }
+    }
+
+    private interface WithLent {
+        void run(Lent broker) throws Exception;
+    }
+
+    /** Borrows a broker that may be restarted; what it says is in README.md. */
+    private static void restartable(WithLent behaviour) throws Exception {
+        String[] place = System.getenv("RESTART").split(":");
+        try (Socket socket = new Socket(place[0], Integer.parseInt(place[1]))) {
+            BufferedReader answers = new BufferedReader(new InputStreamReader(socket.getInputStream(), UTF_8));
+            String address = answers.readLine();
+            try (Admin lentAdmin = Admin.create(Map.of("bootstrap.servers", address))) {
+                behaviour.run(new Lent(address, lentAdmin, answers, socket.getOutputStream()));
+            }
+        }
+    }
+
+    private static void goesOnAfterARestart(Lent broker) throws Exception {
+        String name = broker.create(topic("restart"));
+        ByteArraySerializer bytes = new ByteArraySerializer();
+        List<Long> told = new ArrayList<>();
+        List<Long> found = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer =
+                new KafkaProducer<>(Map.of("bootstrap.servers", broker.address()), bytes, bytes);
+            KafkaConsumer<byte[], byte[]> consumer = reader("bootstrap.servers", broker.address())) {
+            consumer.assign(List.of(new TopicPartition(name, 0)));
+            consumer.seek(new TopicPartition(name, 0), 0);
+            for (int round = 1; round <= 2; round++) {
+                for (ProducerRecord<byte[], byte[]> record : numbered(name, 10)) {
+                    told.add(get(producer.send(record)).offset());
+                }
+                int wanted = 10 * round;
+                until(wanted + " are read", () -> {
+                    consumer.poll(Duration.ofMillis(200)).forEach(record -> found.add(record.offset()));
+                    return found.size() >= wanted;
+                });
+                if (round == 1) {
+                    broker.restart();
+                }
+            }
+        }
+        List<Long> expected = LongStream.range(0, 20).boxed().toList();
+        equal(told, expected, "the acknowledged offsets");
+        equal(found, expected, "the offsets read");
+    }
+
+    private static void leaderEpochAfterARestart(Lent broker) throws Exception {
+        String name = broker.create(topic("epoch"));
+        String[] there = {"bootstrap.servers", broker.address()};
+        produce(numbered(name, 10), there);
+        broker.restart();
+        produce(numbered(name, 10), there);
+        List<ConsumerRecord<byte[], byte[]>> all = consume(name, 1, -1, there);
+        Optional<Integer> first = all.get(0).leaderEpoch();
+        Optional<Integer> second = all.get(19).leaderEpoch();
+        check(second.get() > first.get(), "the epoch went from " + first + " to " + second);
+        check(all.stream().allMatch(record -> record.leaderEpoch().equals(record.offset() < 10 ? first : second)),
+            "each record has the epoch of its time");
+        // The epoch of before ended at offset 10: a position of it below is good, one above was truncated away.
+        TopicPartition place = new TopicPartition(name, 0);
+        try (KafkaConsumer<byte[], byte[]> consumer = reader(there)) {
+            consumer.assign(List.of(place));
+            consumer.seek(place, new OffsetAndMetadata(5, first, ""));
+            List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+            until("something is read", () -> {
+                consumer.poll(Duration.ofMillis(200)).forEach(found::add);
+                return !found.isEmpty();
+            });
+            equal(found.get(0).offset(), 5L, "the first offset");
+            consumer.seek(place, new OffsetAndMetadata(15, first, ""));
+            until("the truncation is noticed", () -> {
+                try {
+                    consumer.poll(Duration.ofMillis(200)).forEach(record -> check(false, "read " + record));
+                    return false;
+                } catch (LogTruncationException noticed) {
+                    equal(noticed.divergentOffsets().get(place).offset(), 10L, "the divergent offset");
+                    return true;
+                }
+            });
+        }
     }
 }

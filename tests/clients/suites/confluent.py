@@ -1,21 +1,27 @@
 # variant: 2.16.1 pip: confluent-kafka==2.16.1
-"""confluent-kafka: librdkafka 2.16 with its admin calls."""
+# variant: 2.0.2 pip: confluent-kafka==2.0.2
+"""confluent-kafka: librdkafka 2.16 with its admin calls, and the release of January 2023 with fewer of them.
 
+2.0.2 is the oldest that is built for Python 3.11.
+"""
+
+import os
 import random
 import threading
 import time
 import warnings
 
 from confluent_kafka import (
-    OFFSET_BEGINNING, OFFSET_END, TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Producer,
-    TopicCollection, TopicPartition,
+    OFFSET_BEGINNING, OFFSET_END, TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Producer, TopicPartition,
 )
-from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource, NewPartitions, NewTopic, OffsetSpec,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewPartitions, NewTopic, ResourceType
 
-from told import BROKER, behaviour, equal, lacks, tell_all, topic, until
+from told import BROKER, behaviour, equal, lacks, restartable, tell_all, topic, until
+
+OLD = os.environ["VARIANT"].startswith("2.0.")
+if not OLD:
+    from confluent_kafka import TopicCollection
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, OffsetSpec
 
 TIMEOUT_S = 60
 # The old AlterConfigs call is here on purpose.
@@ -23,11 +29,17 @@ warnings.simplefilter("ignore", DeprecationWarning)
 admin = AdminClient({"bootstrap.servers": BROKER})
 
 
-def create(name, partitions=1, **config):
+def since(release, *names):
+    """Marks a behaviour that the old release has no call for."""
+    return (lambda function: [lacks(name, f"has no such call before {release}") for name in names]) if OLD \
+        else behaviour(*names)
+
+
+def create(name, partitions=1, at=admin, **config):
     """Creates a topic; `max_message_bytes=1` stands for the config `max.message.bytes`."""
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-    admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(TIMEOUT_S)
-    until(lambda: name in admin.list_topics(timeout=TIMEOUT_S).topics, "the topic is listed")
+    at.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(TIMEOUT_S)
+    until(lambda: name in at.list_topics(timeout=TIMEOUT_S).topics, "the topic is listed")
     return name
 
 
@@ -82,11 +94,11 @@ def reader(**options):
     return Consumer(settings)
 
 
-def consume(name, partitions=(0,), offset=OFFSET_BEGINNING, **options):
-    """Every message from `offset` to the end of each partition."""
+def consume(name, partitions=(0,), offset=OFFSET_BEGINNING, place=None, **options):
+    """Every message from `offset` to the end of each partition, or from one place."""
     consumer = reader(**options)
     try:
-        consumer.assign([TopicPartition(name, partition, offset) for partition in partitions])
+        consumer.assign([place] if place else [TopicPartition(name, each, offset) for each in partitions])
         found, at_end = [], set()
         deadline = time.monotonic() + TIMEOUT_S
         while len(at_end) < len(partitions):
@@ -132,7 +144,7 @@ def metadata():
         assert partition.leader in first.brokers and partition.isrs == partition.replicas, partition
 
 
-@behaviour("describe cluster")
+@since("2.3", "describe cluster")
 def describe_cluster():
     found = admin.describe_cluster(include_authorized_operations=False).result(TIMEOUT_S)
     equal(found.cluster_id, admin.list_topics(timeout=TIMEOUT_S).cluster_id)
@@ -166,6 +178,8 @@ def unknown_partition():
     name = create(topic("partition"))
     told = produce(name, [(7, None, b"x")], expected="failure", message_timeout_ms=5000)
     assert told[0].code() in (KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART), told
+    if OLD:
+        return
     offsets = admin.list_offsets({TopicPartition(name, 7): OffsetSpec.latest()})
     refused(next(iter(offsets.values())), KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION,
             KafkaError._NOENT)
@@ -250,14 +264,17 @@ for level, called in ((0, "0"), (1, "1"), (-1, "all")):
     behaviour(f"acks {called}")(lambda level=level: acks(level))
 
 
-@behaviour("idempotent producer")
-def idempotent_producer():
+def idempotent(in_flight, count):
     name = create(topic("idempotent"), partitions=2)
-    sent = [(n % 2, None, b"%d" % n) for n in range(50_000)]
-    told = produce(name, sent, enable_idempotence=True, linger_ms=1, batch_num_messages=100)
-    equal(told, [(n % 2, n // 2) for n in range(50_000)], "the acknowledged offsets")
+    sent = [(n % 2, None, b"%d" % n) for n in range(count)]
+    told = produce(name, sent, enable_idempotence=True, linger_ms=1, batch_num_messages=100, max_in_flight=in_flight)
+    equal(told, [(n % 2, n // 2) for n in range(count)], "the acknowledged offsets")
     for partition in range(2):
-        equal(values(name, partitions=[partition]), [b"%d" % n for n in range(partition, 50_000, 2)], "the values")
+        equal(values(name, partitions=[partition]), [b"%d" % n for n in range(partition, count, 2)], "the values")
+
+
+behaviour("idempotent producer")(lambda: idempotent(5, 50_000))
+behaviour("idempotent, 1 in flight")(lambda: idempotent(1, 20_000))
 
 
 @behaviour("offsets by time")
@@ -284,6 +301,12 @@ def list_offsets():
     start = int(time.time() * 1000)
     produce(name, [(0, None, b"x", None, start + stamp) for stamp in (0, 900, 300)])
 
+    consumer = reader()
+    equal(consumer.get_watermark_offsets(TopicPartition(name, 0), TIMEOUT_S), (0, 3), "the watermarks")
+    consumer.close()
+    if OLD:
+        return
+
     def at(spec):
         return next(iter(admin.list_offsets({TopicPartition(name, 0): spec}).values())).result(TIMEOUT_S)
 
@@ -292,9 +315,6 @@ def list_offsets():
     largest = at(OffsetSpec.max_timestamp())
     equal((largest.offset, largest.timestamp), (1, start + 900), "the largest timestamp")
     equal(at(OffsetSpec.for_timestamp(start + 200)).offset, 1, "by time")
-    consumer = reader()
-    equal(consumer.get_watermark_offsets(TopicPartition(name, 0), TIMEOUT_S), (0, 3), "the watermarks")
-    consumer.close()
 
 
 @behaviour("seek into a batch")
@@ -355,7 +375,7 @@ def create_topic():
     assert dry not in admin.list_topics(timeout=TIMEOUT_S).topics
 
 
-@behaviour("describe topics")
+@since("2.3", "describe topics")
 def describe_topics():
     name = create(topic("describe"), partitions=3)
     found = admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S)
@@ -415,7 +435,7 @@ def alter(name, key, value, operation):
     return admin.incremental_alter_configs([resource])[resource]
 
 
-@behaviour("incremental alter configs")
+@since("2.2", "incremental alter configs")
 def incremental_alter_configs():
     name = create(topic("incremental"), retention_ms=1_000_000, segment_bytes=2_000_000)
 
@@ -431,7 +451,7 @@ def incremental_alter_configs():
     equal(configs(ResourceType.TOPIC, name)["max.message.bytes"].value, "5000")
 
 
-@behaviour("append to config lists")
+@since("2.2", "append to config lists")
 def append_to_config_lists():
     name = create(topic("lists"))
     policy = lambda: configs(ResourceType.TOPIC, name)["cleanup.policy"].value  # noqa: E731
@@ -441,7 +461,7 @@ def append_to_config_lists():
     until(lambda: policy() == "delete", "compact is gone")
 
 
-@behaviour("delete records")
+@since("2.6", "delete records")
 def delete_records():
     name = create(topic("records"))
     produce(name, [(0, None, b"%d" % n) for n in range(10)])
@@ -461,13 +481,15 @@ def delete_records():
 @behaviour("delete topic")
 def delete_topic():
     name = create(topic("gone"))
-    before = admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id
+    # The old release does not show a topic's id.
+    topic_id = lambda: None if OLD else str(  # noqa: E731
+        admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id)
+    before = topic_id()
     produce(name, [(0, None, b"old")])
     admin.delete_topics([name])[name].result(TIMEOUT_S)
     until(lambda: name not in admin.list_topics(timeout=TIMEOUT_S).topics, "the topic is gone")
     create(name)
-    after = admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id
-    assert str(before) != str(after), f"the topic id {before} is used again"
+    assert OLD or topic_id() != before, f"the topic id {before} is used again"
     equal(values(name), [])
     equal(produce(name, [(0, None, b"new")]), [(0, 0)])
 
@@ -478,6 +500,63 @@ def keyless_on_compacted_topic():
     told = produce(name, [(0, None, b"no key")], expected="failure", message_timeout_ms=10_000)
     assert isinstance(told[0], KafkaError) and told[0].code() == KafkaError.INVALID_RECORD, told
     equal(produce(name, [(0, b"key", b"value")]), [(0, 0)])
+
+
+@behaviour("goes on after a restart")
+def goes_on_after_a_restart():
+    with restartable() as broker:
+        there = {"bootstrap.servers": broker.address}
+        name = create(topic("restart"), at=AdminClient(there))
+        producer = Producer(there | {"enable.idempotence": True, "log_level": 3})
+        consumer = reader(bootstrap_servers=broker.address, enable_partition_eof=False)
+        told, found = [], []
+
+        def send(start):
+            for number in range(start, start + 10):
+                producer.produce(name, b"%d" % number, partition=0,
+                                 on_delivery=lambda error, message: told.append(error or message.offset()))
+            equal(producer.flush(TIMEOUT_S), 0, "messages without an answer")
+
+        def read(count):
+            message = consumer.poll(0.5)
+            if message and not message.error():
+                found.append(message)
+            return len(found) >= count
+
+        try:
+            consumer.assign([TopicPartition(name, 0, 0)])
+            send(0)
+            until(lambda: read(10), "what came before", TIMEOUT_S)
+            broker.restart()
+            send(10)
+            until(lambda: read(20), "what came after", TIMEOUT_S)
+        finally:
+            consumer.close()
+        equal(told, list(range(20)), "the acknowledged offsets")
+        equal([message.offset() for message in found], list(range(20)), "the offsets read")
+
+
+@since("2.1", "leader epoch after a restart")
+def leader_epoch_after_a_restart():
+    with restartable() as broker:
+        there = {"bootstrap_servers": broker.address}
+        name = create(topic("epoch"), at=AdminClient({"bootstrap.servers": broker.address}))
+        produce(name, [(0, None, b"%d" % n) for n in range(10)], **there)
+        broker.restart()
+        produce(name, [(0, None, b"%d" % n) for n in range(10, 20)], **there)
+        epochs = [message.leader_epoch() for message in consume(name, **there)]
+        first, second = epochs[0], epochs[-1]
+        equal(epochs, [first] * 10 + [second] * 10, "the epochs")
+        assert second > first >= 0, f"the epoch went from {first} to {second}"
+        # The epoch of before ended at offset 10: a position of it below is good, one above was truncated away.
+        found = consume(name, place=TopicPartition(name, 0, 5, leader_epoch=first), **there)
+        equal((found[0].offset(), len(found)), (5, 15), "first offset and count")
+        try:
+            consume(name, place=TopicPartition(name, 0, 15, leader_epoch=first), **there)
+        except KafkaException as error:
+            assert "truncation detected at offset 15" in str(error) and "end offset is 10" in str(error), error
+        else:
+            raise AssertionError("a position beyond the end of its epoch was read from")
 
 
 lacks("describe log dirs", "librdkafka has no such call")

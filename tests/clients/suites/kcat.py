@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from told import BROKER, behaviour, equal, lacks, tell_all, topic, until
+from told import BROKER, behaviour, equal, lacks, restartable, tell_all, topic, until
 
 TIMEOUT_S = 60
 
@@ -175,13 +175,16 @@ for level, called in (("0", "0"), ("1", "1"), ("-1", "all")):
     behaviour(f"acks {called}")(lambda level=level: acks(level))
 
 
-@behaviour("idempotent producer")
-def idempotent_producer():
+def idempotent(in_flight):
     name = topic("idempotent")
-    values = [b"%d" % number for number in range(20_000)]
-    options = ["-X", "enable.idempotence=true", "-X", "batch.num.messages=50"]
+    values = [b"%d" % number for number in range(10_000)]
+    options = ["-X", "enable.idempotence=true", "-X", "batch.num.messages=50", "-X", f"max.in.flight={in_flight}"]
     produce(name, "-p", "0", *options, data=b"\n".join(values) + b"\n")
     equal(raw_values(name), values, "the values")
+
+
+behaviour("idempotent producer")(lambda: idempotent(5))
+behaviour("idempotent, 1 in flight")(lambda: idempotent(1))
 
 
 @behaviour("offsets by time")
@@ -240,6 +243,35 @@ def offset_out_of_range():
     reset = ["-X", "topic.auto.offset.reset=smallest"]
     equal([record["payload"] for record in consume(name, "-p", "0", "-o", "1000", *reset)], ["a", "b"])
 
+
+@behaviour("goes on after a restart")
+def goes_on_after_a_restart():
+    with restartable() as broker:
+        name = topic("restart")
+        # -E: a broker that is away is no reason to give up.
+        there = ["-b", broker.address, "-t", name, "-p", "0", "-E", "-q"]
+
+        def send(start):
+            # A producer each: kcat reads its input in blocks, so one that is kept open sends nothing yet.
+            lines = b"".join(b"%d\n" % number for number in range(start, start + 10))
+            subprocess.run(["kcat", "-P", *there], input=lines, check=True, timeout=TIMEOUT_S)
+
+        send(0)
+        command = ["kcat", "-C", *there, "-o", "beginning", "-u", "-c", "20", "-f", "%o %s\n"]
+        reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            found = [reader.stdout.readline() for _ in range(10)]
+            broker.restart()
+            send(10)
+            equal(reader.wait(TIMEOUT_S), 0, "the reader's exit status")
+            found += reader.stdout.readlines()
+            equal(found, [b"%d %d\n" % (number, number) for number in range(20)], "what was read")
+        finally:
+            reader.kill()
+            reader.wait()
+
+
+lacks("leader epoch after a restart", "kcat neither shows nor takes leader epochs")
 
 for each in (
     "describe cluster", "create topic", "describe topics", "create partitions", "describe configs",

@@ -7,7 +7,7 @@ import random
 import subprocess
 import time
 
-from told import BROKER, behaviour, equal, lacks, tell_all, topic, until
+from told import BROKER, behaviour, equal, lacks, restartable, tell_all, topic, until
 
 MILLRACE = os.environ["MILLRACE"]
 TIMEOUT_S = 60
@@ -303,6 +303,38 @@ def keyless_on_compacted_topic():
     produce(name, [{"value": "no key"}], status=REFUSED)
     equal(produce(name, [{"key": "key", "value": "value"}]), [[0, 0]])
 
+
+@behaviour("goes on after a restart")
+def goes_on_after_a_restart():
+    with restartable() as broker:
+        name = topic("restart")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        command = lambda *words: subprocess.Popen([MILLRACE, *words, "-b", broker.address], **pipes)  # noqa: E731
+        # Created first: a reader that is too early says that there is none.
+        subprocess.run([MILLRACE, "topic", "create", name, "-b", broker.address], check=True, timeout=TIMEOUT_S)
+        producer = command("produce", name, "-p", "0", "--report", "-q")
+        reader = None
+        try:
+            for start in (0, 10):
+                producer.stdin.write(b"".join(b"%d\n" % number for number in range(start, start + 10)))
+                producer.stdin.flush()
+                reader = reader or command("consume", name, "-p", "0", "-c", "20", "-f", "%o %s\n")
+                equal([reader.stdout.readline() for _ in range(10)],
+                      [b"%d %d\n" % (number, number) for number in range(start, start + 10)], "what was read")
+                if start == 0:
+                    broker.restart()
+            producer.stdin.close()
+            report = [line.split() for line in producer.stdout]
+            equal(report, [[b"0", b"%d" % number] for number in range(20)], "where they went")
+            equal((producer.wait(TIMEOUT_S), reader.wait(TIMEOUT_S)), (0, 0), "the exit statuses")
+        finally:
+            for process in filter(None, (producer, reader)):
+                process.kill()
+                process.wait()
+
+
+lacks("idempotent, 1 in flight", "how many are in flight is not for its user to choose")
+lacks("leader epoch after a restart", "its commands neither show nor take leader epochs")
 
 for each in ("describe cluster", "alter configs", "append to config lists", "describe log dirs", "delete records"):
     lacks(each, "no command of its own")
