@@ -20,7 +20,7 @@ STOP_S = 30
 class Own:
     """A broker process of our own; `command(listen)` is what starts it, and its first line has the address."""
 
-    def __init__(self, data):
+    def __init__(self, data=None):
         self.directory = tempfile.TemporaryDirectory(prefix=f"clients-{self.kind}-")
         self.data = Path(data or Path(self.directory.name) / "data")
         self.log = open(Path(self.directory.name) / "log", "w+")
