@@ -28,7 +28,7 @@ const EXPECTED_BYTES_MAX: usize = 2 << 20;
 const COPIED_BYTES_MAX: usize = 2 * 1024;
 
 /// A frame that keeps coming at this pace is never too slow.
-const PACE_BYTES_PER_SECOND: usize = 64 * 1024;
+const PACE_BYTES_PER_SECOND: u32 = 64 * 1024;
 
 /// Why a connection's bytes are not requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,7 @@ pub struct FrameReader {
     chunk_bytes: usize,
     /// Size of the last whole frame: the next one may take as much without having arrived.
     last_frame_bytes: usize,
-    /// When the first byte of the unfinished frame came.
+    /// When the patience with the unfinished frame began: when its first byte came, moved on by what came since.
     frame_since: Option<Instant>,
     waits_for_budget: bool,
 }
@@ -170,8 +170,8 @@ impl FrameReader {
             match stream.try_read_buf(&mut self.buffer.as_mut_vec().limit(wanted)) {
                 Ok(count) => {
                     self.adapt_chunk(count, wanted);
-                    if count > 0 && self.frame_since.is_none() {
-                        self.frame_since = Some(Instant::now());
+                    if count > 0 {
+                        self.be_patient(count);
                     }
                     self.release_empty();
                     return Ok(count);
@@ -182,20 +182,28 @@ impl FrameReader {
         }
     }
 
-    /// When the unfinished frame, if there is one, has taken too long; each second bought by 64 KiB received.
+    /// When the unfinished frame, if there is one, has taken too long.
     #[must_use]
     pub fn deadline(&self, patience: Duration) -> Option<Instant> {
         if self.waits_for_budget || matches!(self.peek(), Ok(Some(_))) {
             return None;
         }
-        let bought = Duration::from_secs((self.received().len() / PACE_BYTES_PER_SECOND) as u64);
-        self.frame_since.map(|since| since + patience + bought)
+        self.frame_since.map(|since| since + patience)
     }
 
     /// Whether nothing of a further frame has come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.received().is_empty()
+    }
+
+    /// Begins to wait for the rest of a frame, or goes on: each 64 KiB received buy a second. Never more than has passed,
+    /// so that nobody can buy hours with a large part of a frame and then keep it in memory.
+    fn be_patient(&mut self, received_bytes: usize) {
+        let now = Instant::now();
+        let received_bytes = u32::try_from(received_bytes).unwrap_or(u32::MAX);
+        let bought = Duration::from_secs(1) * received_bytes / PACE_BYTES_PER_SECOND;
+        self.frame_since = Some(self.frame_since.map_or(now, |since| (since + bought).min(now)));
     }
 
     /// What has come and is not cut off yet.
