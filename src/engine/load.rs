@@ -78,7 +78,7 @@ pub(super) fn load(
         opened.sort_by_key(|partition| partition.id().partition);
         image.put(topic_image(id, topic, opened, &settings));
     }
-    report_strangers(env, dir, &state)?;
+    report_strangers(env, dir, &state, &opener.checkpoint)?;
     Ok(Loaded {
         image,
         catalog,
@@ -139,17 +139,23 @@ fn open_partitions(
 }
 
 /// Directories that no topic names are left alone: that a topic is not in the catalog is no proof that its records
-/// are not wanted. Left over from a creation that was never acknowledged they hold no records; where there are some,
-/// the catalog has lost a topic, and going on would make that final.
-fn report_strangers(env: &Env, dir: &DataDir, state: &CatalogState) -> Result<(), OpenError> {
+/// are not wanted. Left over from a creation that was never acknowledged they hold no records and were never in a
+/// checkpoint; where there is either, the catalog has lost a topic, and going on would make that final.
+fn report_strangers(
+    env: &Env,
+    dir: &DataDir,
+    state: &CatalogState,
+    checkpoint: &HashMap<TopicPartition, CheckpointEntry>,
+) -> Result<(), OpenError> {
     let known: HashSet<String> = state.topics.keys().chain(&state.deleted).map(ToString::to_string).collect();
+    let served: HashSet<String> = checkpoint.keys().map(|id| id.topic.to_string()).collect();
     let topics = dir.path().join("topics");
     for name in env.disk.read_dir(&topics)?.into_iter().filter(|name| !known.contains(name)) {
         let path = topics.join(&name);
-        if holds_records(env, &path)? {
+        if served.contains(&name) || holds_records(env, &path)? {
             return Err(OpenError::Refused {
                 dir: path.display().to_string(),
-                why: "it holds records and no topic names it, so the catalog has lost a topic; nothing was changed. \
+                why: "it was served and no topic names it, so the catalog has lost a topic; nothing was changed. \
                       Restore the catalog from a copy, or move the directory away to go on without it"
                     .into(),
             });
