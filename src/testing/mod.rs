@@ -22,6 +22,7 @@
 
 mod clock;
 mod entropy;
+pub mod fuzz;
 pub mod golden;
 mod pool;
 mod sim_disk;
