@@ -10,7 +10,7 @@ mod as_kafka;
 mod connections;
 #[path = "broker/fixture.rs"]
 mod fixture;
-#[path = "broker/hostile.rs"]
+#[path = "broker/hostile/mod.rs"]
 mod hostile;
 #[path = "broker/metadata.rs"]
 mod metadata;

@@ -1,8 +1,8 @@
-//! Bytes that are no requests: only their own connection ends.
+//! The broker of this process: bytes that are no requests end their own connection only.
 
 use millrace::kafka::dispatch::APIS;
 
-use super::fixture::broker;
+use crate::fixture::broker;
 
 /// A request header of version 1 (`client_id` null).
 fn header(api_key: i16, version: i16) -> Vec<u8> {
@@ -13,7 +13,7 @@ fn header(api_key: i16, version: i16) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_frame_ends_the_connection() {
+async fn f22_what_is_no_frame_ends_the_connection() {
     let broker = broker(&[]).await;
     for bytes in [
         &[0, 0, 0, 0][..],
@@ -32,7 +32,7 @@ async fn what_is_no_frame_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_ends_the_connection() {
+async fn f22_what_is_not_served_ends_the_connection() {
     let broker = broker(&[]).await;
     let mut frames = vec![
         vec![0],
@@ -56,7 +56,7 @@ async fn what_is_not_served_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn bodies_that_lie_about_their_lengths_end_the_connection() {
+async fn f22_bodies_that_lie_about_their_lengths_end_the_connection() {
     let broker = broker(&[]).await;
     for api in APIS.iter().filter(|api| api.key.code() != 18) {
         for version in [api.served_from, api.last] {
@@ -74,7 +74,7 @@ async fn bodies_that_lie_about_their_lengths_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_request_other_than_produce_is_small() {
+async fn f15_a_request_other_than_produce_is_small() {
     let broker = broker(&[]).await;
     let mut client = broker.connect().await;
     let mut frame = header(3, 1);

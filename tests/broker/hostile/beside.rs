@@ -1,0 +1,99 @@
+//! Everything at once, and the good client that must notice nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::good::GoodClient;
+use super::victim::{Memory, Victim};
+use super::{bombs, frames, is_timed, memory, poison, slow, storm};
+
+/// What the good client may wait for an acknowledgement or a record, 99 times of 100; on a disk that takes longer even
+/// when nobody attacks, twice what it takes then.
+const P99: Duration = Duration::from_millis(50);
+/// How long the good client is measured without attackers, to have something to compare with.
+const ALONE: Duration = Duration::from_secs(2);
+/// What the broker may grow by.
+const GROWTH_BYTES: u64 = 256 << 20;
+
+/// Watches a process's memory from a thread of its own.
+struct Watch {
+    peak: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn start(pid: u32) -> Self {
+        let watch = Self { peak: Arc::default(), stop: Arc::default() };
+        let (peak, stop) = (Arc::clone(&watch.peak), Arc::clone(&watch.stop));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                peak.fetch_max(Memory::of(pid).resident_bytes, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        watch
+    }
+
+    fn peak(&self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_good_client_notices_nothing_of_hostile_ones() {
+    millrace::server::process::raise_descriptor_limit();
+    let victim = Victim::start(&[
+        "connections.request.timeout.ms=3000",
+        "connections.response.timeout.ms=3000",
+        bombs::LARGE_BATCHES,
+    ]);
+    let broker = victim.address;
+    slow::fill_feed(broker).await;
+    let bombs: Vec<_> = bombs::CODECS.map(bombs::bomb).into();
+    let alone = GoodClient::start(broker, "alone");
+    tokio::time::sleep(ALONE).await;
+    let alone = alone.stop();
+    let good = GoodClient::start(broker, "good");
+    let before = victim.memory().resident_bytes;
+    let watch = Watch::start(victim.pid());
+    let begun = Instant::now();
+
+    // Those who hold something stay while the others come and go.
+    let dribbling = tokio::spawn(slow::dribble(broker, 500));
+    let half = memory::half_frames(broker, 200, 50_000).await;
+    let greedy = slow::greedy(broker, 200).await;
+    frames::no_frames(broker).await;
+    let longest = frames::lying_bodies(broker).await;
+    println!("{:?}: bodies that lie, {longest:?} at most", begun.elapsed());
+    memory::pipelined(broker, 10_000).await;
+    println!("{:?}: 10,000 pipelined requests", begun.elapsed());
+    poison::give(broker).await;
+    let longest = bombs::explode(broker, &bombs, 3).await;
+    println!("{:?}: bombs, {longest:?} at most", begun.elapsed());
+    let storm = storm::storm(broker, 2000, 2).await;
+    println!("{:?}: {storm:?}", begun.elapsed());
+    slow::are_cut(&greedy).await;
+    let (first, last) = dribbling.await.unwrap();
+    println!("{:?}: dribbling clients were cut after {first:?} to {last:?}", begun.elapsed());
+    drop(half);
+
+    let grown = watch.peak().saturating_sub(before);
+    let told = good.stop();
+    let (records, ack, read) = (told.records, told.ack_p99, told.read_p99);
+    println!("the good client: {records} records, p99 {ack:?} to the ack and {read:?} to be read");
+    for (at, took) in &told.slowest {
+        println!("  {took:?} at {:?}", at.duration_since(begun));
+    }
+    println!("alone: {} records, p99 {:?} and {:?}", alone.records, alone.ack_p99, alone.read_p99);
+    println!("memory grew by {} MiB at most", grown >> 20);
+    assert!(told.records > 100, "{told:?}");
+    assert!(grown <= GROWTH_BYTES, "memory grew by {grown} bytes");
+    if is_timed() {
+        assert!(told.ack_p99 <= P99.max(2 * alone.ack_p99), "{told:?}, alone: {alone:?}");
+        assert!(told.read_p99 <= P99.max(2 * alone.read_p99), "{told:?}, alone: {alone:?}");
+    }
+}
