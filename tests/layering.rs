@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot go on fails")]
 
+#[path = "layering/rows.rs"]
+mod rows;
 #[path = "layering/scan.rs"]
 mod scan;
 #[path = "layering/table.rs"]

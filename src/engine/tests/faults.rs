@@ -230,3 +230,36 @@ fn a_second_engine_on_the_directory_is_refused_by_name() {
     }
     topic(&life, "still-mine", 1);
 }
+
+#[test]
+fn f28_what_was_answered_survives_a_power_cut_at_once() {
+    for seed in 0..20 {
+        let world = SimWorld::new(seed);
+        let reopen = |life: Life, again: u64| {
+            drop(life);
+            world.disk.power_cut();
+            world.disk.restart(seed + again);
+            Life::open(&world, seed + again).unwrap()
+        };
+        let life = Life::open(&world, seed).unwrap();
+        topic(&life, "orders", 2);
+        let life = reopen(life, 1);
+        assert_eq!(life.engine.image().topic_by_name("orders").map(|topic| topic.partition_count()), Some(2));
+
+        append(&life, "orders", "kept", Acks::All).unwrap();
+        let life = reopen(life, 2);
+        assert_eq!(life.visible("orders", 0).unwrap().into_values().collect::<Vec<_>>(), ["kept"]);
+
+        let name: Arc<str> = "orders".into();
+        life.drive(life.engine.create_partitions(name, 5, None, false)).unwrap().unwrap();
+        let life = reopen(life, 3);
+        assert_eq!(life.engine.image().topic_by_name("orders").map(|topic| topic.partition_count()), Some(5));
+
+        life.drive(life.engine.delete_topics(vec![TopicRef::Name("orders".into())]))
+            .unwrap()
+            .remove(0)
+            .unwrap();
+        let life = reopen(life, 4);
+        assert!(life.engine.image().topic_by_name("orders").is_none());
+    }
+}

@@ -131,7 +131,7 @@ fn append_times_are_stamped_and_never_decrease() {
 }
 
 #[test]
-fn a_retried_batch_keeps_its_offsets_in_the_same_call_and_later() {
+fn f24_a_retried_batch_keeps_its_offsets_in_the_same_call_and_later() {
     let place = Place::new();
     let log = place.create();
     let twice = [sequenced(5, 0, 0, 3), sequenced(5, 0, 0, 3), sequenced(5, 0, 3, 1)];
@@ -200,7 +200,7 @@ fn a_log_that_is_there_is_not_made_again() {
 /// Found by killing a broker under producers that loaded old data: after a restart a producer's last activity was
 /// taken from its records' timestamps, so it was forgotten at once and its retries were written a second time.
 #[test]
-fn a_retry_after_a_crash_is_known_however_old_the_records_are() {
+fn f24_a_retry_after_a_crash_is_known_however_old_the_records_are() {
     let month_ms = 30 * 86_400_000;
     let place = Place::new();
     let log = place.create();

@@ -10,7 +10,7 @@ use crate::log::{LastStop, LogConfig, LogLimits, ReadError, verify};
 const TIGHT: LogLimits = LogLimits { maps: 4, files: 3, index_bytes: 2000 };
 
 #[test]
-fn many_segments_are_served_with_few_maps_and_descriptors() {
+fn f13_many_segments_are_served_with_few_maps_and_descriptors() {
     let place = Place::with(small_segments(), TIGHT);
     let log = place.create();
     fill(&log, 1000);
@@ -28,7 +28,7 @@ fn many_segments_are_served_with_few_maps_and_descriptors() {
 }
 
 #[test]
-fn slices_in_use_keep_their_maps_and_newcomers_read_without() {
+fn f13_slices_in_use_keep_their_maps_and_newcomers_read_without() {
     let place = Place::with(small_segments(), TIGHT);
     let log = place.create();
     fill(&log, 1000);

@@ -89,7 +89,7 @@ fn long_life(seed: u64) {
 }
 
 #[test]
-fn several_hundred_seeds_of_crashes_and_crashed_recoveries() {
+fn f27_several_hundred_seeds_of_crashes_and_crashed_recoveries() {
     if let Some((seed, _)) = only() {
         long_life(seed);
         return;
@@ -149,7 +149,7 @@ fn equal_seeds_make_equal_traces() {
 }
 
 #[test]
-fn a_failed_sync_is_final_and_the_restart_trusts_only_the_medium() {
+fn f09_a_failed_sync_is_final_and_the_restart_trusts_only_the_medium() {
     let mut run = Run::new(1);
     let (log, _) = run.open().unwrap();
     run.append_plain(&log);

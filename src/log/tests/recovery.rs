@@ -48,7 +48,7 @@ fn restore(files: &[(PathBuf, Vec<u8>)]) -> SimWorld {
 }
 
 #[test]
-fn recover_every_prefix() {
+fn f03_a_batch_torn_at_any_byte_is_gone_and_the_next_append_takes_its_offset() {
     let config = LogConfig { index_interval_bytes: 100, ..LogConfig::default() };
     let world = SimWorld::new(1);
     let (log, _) = open(&world, &config, LastStop::default());
@@ -101,7 +101,7 @@ fn recover_every_prefix() {
 }
 
 #[test]
-fn a_torn_tail_is_moved_once_however_often_recovery_is_interrupted() {
+fn f27_a_torn_tail_is_moved_once_however_often_recovery_is_interrupted() {
     let world = SimWorld::new(1);
     let config = LogConfig::default();
     let (log, _) = open(&world, &config, LastStop::default());
@@ -281,7 +281,7 @@ fn a_clean_start_scans_nothing_and_answers_the_same() {
 }
 
 #[test]
-fn any_side_file_may_be_missing_short_or_empty() {
+fn f06_any_side_file_may_be_missing_short_or_empty() {
     let (world, config, _) = stopped_log();
     let expected = answers(&open(&world, &config, CLEAN).0);
     let stopped = files(&world);
@@ -317,7 +317,7 @@ fn all_side_files_may_be_missing() {
 }
 
 #[test]
-fn a_flipped_bit_in_any_side_file_changes_no_answer() {
+fn f06_a_flipped_bit_in_any_side_file_changes_no_answer() {
     let (world, config, _) = stopped_log();
     let expected = answers(&open(&world, &config, CLEAN).0);
     let stopped = files(&world);
@@ -340,7 +340,7 @@ fn a_flipped_bit_in_any_side_file_changes_no_answer() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_sealed_segment_costs_that_batch_at_most() {
+fn f05_a_flipped_bit_in_a_sealed_segment_costs_that_batch_at_most() {
     let (world, config, found) = stopped_log();
     let stopped = files(&world);
     let mut rng = Rng::new(3);

@@ -54,7 +54,7 @@ fn an_old_active_segment_is_rolled_and_deleted() {
 }
 
 #[test]
-fn a_timestamp_in_the_future_does_not_keep_a_segment_for_ever() {
+fn f14_a_timestamp_in_the_future_does_not_keep_a_segment_for_ever() {
     let place = Place::with(config(), LIMITS);
     let log = place.create();
     append(&log, batch_at(NOW_MS + 10_000 * HOUR_MS, &[b"from the future"])).unwrap();
@@ -64,7 +64,7 @@ fn a_timestamp_in_the_future_does_not_keep_a_segment_for_ever() {
 }
 
 #[test]
-fn a_clock_set_back_deletes_nothing() {
+fn f14_a_clock_set_back_deletes_nothing() {
     let place = Place::with(config(), LIMITS);
     let log = place.create();
     fill(&log, 2);
