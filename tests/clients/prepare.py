@@ -3,6 +3,8 @@
     # apt: kcat                                  a Debian package, by the program of the same name
     # pip: kafka-python==2.2.3                   into a virtual environment of the client's own
     # npm: kafkajs@2.2.4                         into a folder of node modules
+    // go: github.com/twmb/franz-go@v1.22.2      a module; the file is built with it and with told.go
+    // cargo: rskafka@0.6.0                      a crate; the file is built with it and with told.rs
     // maven: org.apache.kafka:kafka-clients:4.4.0     and what it depends on; the file is compiled beside them
 
 One script serves several releases when such lines begin with a variant; each variant is a client of its own in the
@@ -16,15 +18,18 @@ so that a second run fetches nothing.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millrace-clients"
 
 class Unavailable(Exception):
@@ -83,10 +88,11 @@ def command_for(client):
     return RUNNERS[client.suite.suffix](client)
 
 def call(command, **options):
-    """Runs a step of the preparation; its output is shown only when it fails."""
+    """Runs a step of the preparation and returns its output, which is shown only when it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     if done.returncode != 0:
         raise Unavailable(f"`{' '.join(map(str, command))}` failed: {done.stdout.strip()[-2000:]}")
+    return done.stdout
 
 def home(*parts):
     """A cache folder for these needs, and whether it is complete already."""
@@ -157,5 +163,49 @@ def java(client):
         (classes / ".complete").touch()
     return ["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{jars}/*", client.suite.stem]
 
+# What the newest modules ask for. An older Go, or Debian's, fetches this one as the module that it is.
+GO = "go1.26.8"
+
+
+def go_command():
+    """A Go that is new enough: the installed one, or the official one by the module proxy."""
+    if not shutil.which("go"):
+        raise Unavailable("go is not installed: apt-get install golang-go")
+    settings = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="")
+    ask = lambda *words: call(["go", *words], env=settings)  # noqa: E731
+    number = lambda text: [int(digits) for digits in re.findall(r"\d+", text)[:2]]  # noqa: E731
+    if number(ask("env", "GOVERSION")) >= number(GO):
+        return "go"
+    folder, complete = home("go toolchain", GO)
+    if not complete:
+        system = ask("env", "GOOS", "GOARCH").split()
+        module = f"golang.org/toolchain@v0.0.1-{GO}.{'-'.join(system)}"
+        archive = zipfile.ZipFile(json.loads(ask("mod", "download", "-json", module))["Zip"])
+        # Every name begins with the module's; a module cannot hold a go.mod of another below it, nor permissions.
+        for entry in archive.infolist():
+            name = Path(entry.filename[len(module) + 1:].replace("src/_go.mod", "src/go.mod"))
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(entry))
+            if name.parts[0] == "bin" or name.parts[:2] == ("pkg", "tool"):
+                target.chmod(0o755)
+        (folder / ".complete").touch()
+    return folder / "bin" / "go"
+
+
+def go(client):
+    modules, shared = client.things("go"), HERE / "told.go"
+    folder, complete = home("go", client.suite.read_text(), shared.read_text(), *modules)
+    if not complete:
+        wanted = "".join(f"require {module.replace('@', ' ')}\n" for module in modules)
+        (folder / "go.mod").write_text(f"module clients\n\ngo {GO[2:]}\n\n{wanted}")
+        shutil.copy(client.suite, folder / "suite.go")
+        shutil.copy(shared, folder)
+        call([go_command(), "build", "-mod=mod", "-ldflags=-s -w", "-o", "suite", "."], cwd=folder,
+             env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="", GOWORK="off", CGO_ENABLED="0"))
+        (folder / ".complete").touch()
+    return [folder / "suite"]
+
+
 # How a script is run, by the end of its name; other files of suites/ are no clients.
-RUNNERS = {".py": python, ".js": node, ".java": java}
+RUNNERS = {".py": python, ".js": node, ".java": java, ".go": go}
