@@ -59,6 +59,11 @@ impl SteppedPool {
     pub fn take(&self) -> Vec<Job> {
         std::mem::take(&mut self.state.lock().jobs)
     }
+
+    /// Queues the jobs that were taken away.
+    pub fn put_back(&self, taken: &mut Vec<Job>) {
+        self.state.lock().jobs.append(taken);
+    }
 }
 
 impl Pool for SteppedPool {

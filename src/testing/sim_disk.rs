@@ -90,6 +90,12 @@ impl SimDisk {
         self.shared.state.lock().calls
     }
 
+    /// How many bytes were read so far. A slice of a map counts as read, as it reads what is not cached.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.shared.state.lock().read_bytes
+    }
+
     /// The last hundred thousand I/O calls, one line each: the same for the same seed.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
@@ -107,10 +113,12 @@ impl std::fmt::Debug for SimDisk {
     }
 }
 
-/// An I/O call in progress: the locked state, and whether the power goes before the call returns.
+/// An I/O call in progress: the locked state, and what becomes of the call when it has had its effect.
 struct Started<'a> {
     state: parking_lot::MutexGuard<'a, State>,
     power_goes: bool,
+    /// The error of a call that fails although it has done everything.
+    error: Option<io::Error>,
 }
 
 // === impl Started ===
@@ -122,7 +130,10 @@ impl Started<'_> {
             self.state.off = true;
             return Err(state::no_power());
         }
-        outcome
+        match self.error {
+            Some(error) => Err(error),
+            None => outcome,
+        }
     }
 }
 
@@ -139,8 +150,11 @@ impl Shared {
         detail: &dyn std::fmt::Display,
     ) -> io::Result<Started<'_>> {
         let mut state = self.state.lock();
-        while state.stalled {
+        let caller = boot.unwrap_or(state.boot);
+        while state.stalls(op, path, caller) {
+            state.stalled_calls += 1;
             self.resumed.wait(&mut state);
+            state.stalled_calls -= 1;
         }
         if state.off || boot.is_some_and(|boot| boot != state.boot) {
             return Err(state::no_power());
@@ -150,8 +164,8 @@ impl Shared {
             self.clock.advance(state.latency);
         }
         let power_goes = state.power_cut_at == Some(state.calls);
-        state.fault(op, path)?;
-        Ok(Started { state, power_goes })
+        let error = state.fault(op, path)?;
+        Ok(Started { state, power_goes, error })
     }
 }
 

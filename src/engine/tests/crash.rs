@@ -50,8 +50,8 @@ fn choose_end(world: &SimWorld, rng: &mut Rng) -> End {
         4 => End::Killed,
         5 | 6 => {
             let op = if rng.one_in(2) { Op::SyncData } else { Op::SyncFileSystem };
-            let in_vain = rng.one_in(2);
-            world.disk.inject(Fault { skip: rng.below(80), in_vain, ..Fault::once(op, "") });
+            let effective = rng.one_in(2);
+            world.disk.inject(Fault { skip: rng.below(80), effective, ..Fault::once(op, "") });
             End::SyncFails
         }
         7 => {

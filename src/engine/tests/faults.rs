@@ -66,7 +66,7 @@ fn a_topic_whose_creation_failed_in_its_sync_may_be_there_after_the_next_start()
     let life = Life::open(&world, 6).unwrap();
     topic(&life, "before", 1);
     // The sync fails, and has brought everything to the disk all the same.
-    world.disk.inject(Fault { in_vain: true, ..Fault::once(Op::SyncData, "catalog") });
+    world.disk.inject(Fault { effective: true, ..Fault::once(Op::SyncData, "catalog") });
     let new = NewTopic { name: Arc::from("maybe"), partitions: Some(1), ..NewTopic::default() };
     let refused = life.drive(life.engine.create_topics(vec![new], false)).unwrap().remove(0).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Storage);

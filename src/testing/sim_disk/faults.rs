@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::SimDisk;
-use super::state::{Node, State};
+use super::state::{Stall, State};
 
 /// The kinds of I/O calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,9 +56,9 @@ pub struct Fault {
     pub times: u64,
     /// The error.
     pub error: io::ErrorKind,
-    /// Whether a sync that fails brings everything to the medium all the same. A disk may: a failure says only that
-    /// nobody knows.
-    pub in_vain: bool,
+    /// Whether the call that fails does everything that it was asked for all the same, a sync too. A disk may: a failure
+    /// says only that nobody knows.
+    pub effective: bool,
 }
 
 // === impl Fault ===
@@ -73,7 +73,7 @@ impl Fault {
             skip: 0,
             times: 1,
             error: io::ErrorKind::Other,
-            in_vain: false,
+            effective: false,
         }
     }
 
@@ -93,8 +93,8 @@ impl Fault {
 // === impl State ===
 
 impl State {
-    /// Lets the faults decide about a call.
-    pub(super) fn fault(&mut self, op: Op, path: &Path) -> io::Result<()> {
+    /// Lets the faults decide about a call: the error that it gives at once, or once it has had its effect.
+    pub(super) fn fault(&mut self, op: Op, path: &Path) -> io::Result<Option<io::Error>> {
         for fault in &mut self.faults {
             let meant = fault.op.is_none_or(|meant| meant == op)
                 && path.to_string_lossy().contains(&fault.path_contains)
@@ -107,21 +107,20 @@ impl State {
                 continue;
             }
             fault.times -= 1;
-            let error = fault.error;
-            match (op, fault.in_vain) {
-                (Op::SyncData, false) => self.lose_dirty(path),
-                (Op::SyncData, true) => {
-                    if let Ok(inode) = self.inode(path) {
-                        self.node(inode).sync();
-                    }
-                }
-                (Op::SyncFileSystem, false) => self.nodes.values_mut().for_each(|node| node.dirty.clear()),
-                (Op::SyncFileSystem, true) => self.nodes.values_mut().for_each(Node::sync),
+            let effective = fault.effective;
+            let message = format!("injected fault at {op:?} of {}", path.display());
+            let error = io::Error::new(fault.error, message);
+            if effective {
+                return Ok(Some(error));
+            }
+            match op {
+                Op::SyncData => self.lose_dirty(path),
+                Op::SyncFileSystem => self.nodes.values_mut().for_each(|node| node.dirty.clear()),
                 _ => {}
             }
-            return Err(io::Error::new(error, format!("injected fault at {op:?} of {}", path.display())));
+            return Err(error);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What a failed sync does: the pages count as clean from now on, and are not on the medium.
@@ -177,15 +176,37 @@ impl SimDisk {
         self.shared.state.lock().latency = latency;
     }
 
-    /// Holds every I/O call until [`SimDisk::resume`]. For tests with threads: in a single-threaded simulation
-    /// the next call would wait for ever.
+    /// Leaves only so many bytes free, from now on.
+    pub fn fill_up(&self, free: u64) {
+        let mut state = self.shared.state.lock();
+        state.capacity = Some(state.used_bytes() + free);
+    }
+
+    /// Holds every I/O call until [`SimDisk::resume`] or the end of the process. For tests with threads: in a
+    /// single-threaded simulation the next call would wait for ever.
     pub fn stall(&self) {
-        self.shared.state.lock().stalled = true;
+        self.stall_calls(None, "");
+    }
+
+    /// Holds the calls of this kind on such paths, like [`SimDisk::stall`].
+    pub fn stall_at(&self, op: Op, path_contains: &str) {
+        self.stall_calls(Some(op), path_contains);
+    }
+
+    fn stall_calls(&self, op: Option<Op>, path_contains: &str) {
+        let stall = Stall { op, path_contains: path_contains.to_owned() };
+        self.shared.state.lock().stall = Some(stall);
+    }
+
+    /// How many calls a stall holds.
+    #[must_use]
+    pub fn stalled_calls(&self) -> usize {
+        self.shared.state.lock().stalled_calls
     }
 
     /// Ends a stall.
     pub fn resume(&self) {
-        self.shared.state.lock().stalled = false;
+        self.shared.state.lock().stall = None;
         self.shared.resumed.notify_all();
     }
 }

@@ -67,7 +67,8 @@ impl DiskFile for SimFile {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
-        let started = self.start(Op::Read, &format_args!("{}@{position}", buf.len()))?;
+        let mut started = self.start(Op::Read, &format_args!("{}@{position}", buf.len()))?;
+        started.state.read_bytes += buf.len() as u64;
         let cached = &started.state.nodes[&self.inode].cached;
         let from = index(position);
         let read = match cached.get(from..from.saturating_add(buf.len())) {
@@ -150,6 +151,7 @@ impl FileMap for SimMap {
 
     fn slice(self: Arc<Self>, position: u64, size_bytes: usize) -> Bytes {
         let mut state = self.shared.state.lock();
+        state.read_bytes += size_bytes as u64;
         assert!(position + size_bytes as u64 <= self.size_bytes, "a slice beyond the map");
         let same_boot = state.boot == self.boot;
         let node = state.node(self.inode);

@@ -13,6 +13,7 @@ impl SimDisk {
     /// Cuts the power: every call fails from now on, until [`SimDisk::restart`].
     pub fn power_cut(&self) {
         self.shared.state.lock().off = true;
+        self.shared.resumed.notify_all();
     }
 
     /// Cuts the power during the I/O call of this number (see [`SimDisk::calls`]): it fails, and whether it had an
@@ -33,16 +34,19 @@ impl SimDisk {
         let mut rng = Rng::new(seed);
         let mut state = self.shared.state.lock();
         state.lose_names(&mut rng);
+        state.forget_nameless();
         for node in state.nodes.values_mut() {
             node.lose_pages(&mut rng);
         }
         state.begin_boot();
+        self.shared.resumed.notify_all();
     }
 
     /// Ends the process (`kill -9`) and begins a new one: nothing that was written is lost, but handles and locks
     /// are. The page cache stays, also where a failed sync made it lie.
     pub fn kill(&self) {
         self.shared.state.lock().begin_boot();
+        self.shared.resumed.notify_all();
     }
 }
 
@@ -52,6 +56,7 @@ impl State {
     fn begin_boot(&mut self) {
         self.boot += 1;
         self.off = false;
+        self.stall = None;
         self.power_cut_at = None;
         self.faults.clear();
         self.locks.clear();
@@ -84,6 +89,23 @@ impl State {
             }
         }
         self.names = self.durable_names.clone();
+    }
+
+    /// Frees the content of files that no name leads to; dead handles of them may be around.
+    fn forget_nameless(&mut self) {
+        let named: std::collections::BTreeSet<u64> = self
+            .names
+            .values()
+            .filter_map(|entry| match entry {
+                Entry::File(inode) => Some(*inode),
+                Entry::Dir => None,
+            })
+            .collect();
+        for (inode, node) in &mut self.nodes {
+            if !named.contains(inode) {
+                *node = Node::default();
+            }
+        }
     }
 }
 

@@ -52,7 +52,12 @@ pub(super) struct State {
     /// Which start of the machine this is: handles of earlier ones are dead.
     pub(super) boot: u64,
     pub(super) off: bool,
-    pub(super) stalled: bool,
+    /// Which calls wait until the disk goes on.
+    pub(super) stall: Option<Stall>,
+    /// Calls that wait now.
+    pub(super) stalled_calls: usize,
+    /// Bytes read, through maps too.
+    pub(super) read_bytes: u64,
     pub(super) latency: Duration,
     pub(super) calls: u64,
     pub(super) power_cut_at: Option<u64>,
@@ -66,6 +71,14 @@ pub(super) struct State {
     pub(super) pending: Vec<NameChange>,
     pub(super) nodes: BTreeMap<u64, Node>,
     pub(super) locks: BTreeMap<PathBuf, String>,
+}
+
+/// The calls that a stalled disk does not answer.
+#[derive(Debug)]
+pub(super) struct Stall {
+    /// The kind of call; None for every kind.
+    pub(super) op: Option<Op>,
+    pub(super) path_contains: String,
 }
 
 /// What every call answers once the power is gone.
@@ -120,6 +133,10 @@ impl Node {
         if from >= to {
             return;
         }
+        if self.durable.len() == from {
+            self.durable.extend_from_slice(&self.cached[from..to]);
+            return;
+        }
         if self.durable.len() < to {
             self.durable.resize(to, 0);
         }
@@ -134,9 +151,10 @@ impl Node {
                 continue;
             }
             let range = page * PAGE_BYTES..((page + 1) * PAGE_BYTES).min(self.cached.len());
-            for at in range {
-                self.cached[at] = self.durable.get(at).copied().unwrap_or(0);
-            }
+            let there = range.start.min(self.durable.len())..range.end.min(self.durable.len());
+            let (copied, lost) = self.cached[range].split_at_mut(there.len());
+            copied.copy_from_slice(&self.durable[there]);
+            lost.fill(0);
         }
     }
 
@@ -147,12 +165,16 @@ impl Node {
             let same = self.cached[position..below] == buf[..below - position];
             assert!(same, "bytes at {position}..{below} changed under a slice");
         }
-        if self.cached.len() < end {
-            let from = self.cached.len();
-            self.cached.resize(end, 0);
-            self.dirty.extend(page_range(from, end));
+        if position == self.cached.len() {
+            self.cached.extend_from_slice(buf);
+        } else {
+            if self.cached.len() < end {
+                let from = self.cached.len();
+                self.cached.resize(end, 0);
+                self.dirty.extend(page_range(from, end));
+            }
+            self.cached[position..end].copy_from_slice(buf);
         }
-        self.cached[position..end].copy_from_slice(buf);
         self.dirty.extend(page_range(position, end));
     }
 
@@ -182,6 +204,14 @@ impl State {
             self.trace.pop_front();
         }
         self.trace.push_back(format!("{} {op:?} {} {detail}", self.calls, path.display()));
+    }
+
+    /// Whether such a call of a process of `boot` waits for the disk.
+    pub(super) fn stalls(&self, op: Op, path: &Path, boot: u64) -> bool {
+        let meant = self.stall.as_ref().is_some_and(|stall| {
+            stall.op.is_none_or(|meant| meant == op) && path.to_string_lossy().contains(&stall.path_contains)
+        });
+        meant && !self.off && boot == self.boot
     }
 
     pub(super) fn inode(&self, path: &Path) -> io::Result<u64> {
@@ -259,7 +289,7 @@ impl State {
     }
 
     /// Bytes in use by files that have a name.
-    fn used_bytes(&self) -> u64 {
+    pub(super) fn used_bytes(&self) -> u64 {
         let inodes: BTreeSet<u64> = self
             .names
             .values()
