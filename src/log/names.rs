@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Snapshot,
     /// The n-th torn tail cut off this segment.
     Cut(u32),
+    /// Nothing; the name alone says that the log starts at the offset.
+    Start,
 }
 
 /// The name of a segment's record batches.
@@ -50,6 +52,11 @@ pub(super) fn cut(base_offset: Offset, number: u32) -> String {
     format!("{base_offset:020}.{number}.cut")
 }
 
+/// The name of the file that says, by its name alone, that the log starts at `offset`.
+pub(super) fn start(offset: Offset) -> String {
+    format!("{offset:020}.start")
+}
+
 /// What a name stands for; None for one that is not ours.
 pub(super) fn parse(name: &str) -> Option<(Offset, Kind)> {
     let (digits, rest) = name.split_at_checked(20)?;
@@ -62,6 +69,7 @@ pub(super) fn parse(name: &str) -> Option<(Offset, Kind)> {
         ".index" => Kind::Index,
         ".timeindex" => Kind::TimeIndex,
         ".snapshot" => Kind::Snapshot,
+        ".start" => Kind::Start,
         _ => Kind::Cut(rest.strip_prefix('.')?.strip_suffix(".cut")?.parse().ok()?),
     };
     Some((offset, kind))
@@ -78,6 +86,7 @@ mod tests {
             assert_eq!(parse(&index(offset)), Some((offset, Kind::Index)));
             assert_eq!(parse(&time_index(offset)), Some((offset, Kind::TimeIndex)));
             assert_eq!(parse(&snapshot(offset)), Some((offset, Kind::Snapshot)));
+            assert_eq!(parse(&start(offset)), Some((offset, Kind::Start)));
             assert_eq!(parse(&cut(offset, 3)), Some((offset, Kind::Cut(3))));
         }
         assert_eq!(log(42), "00000000000000000042.log");

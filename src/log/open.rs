@@ -74,6 +74,8 @@ pub(super) struct Files {
     /// Base offsets with the lengths of the files.
     pub(super) segments: BTreeMap<Offset, u64>,
     pub(super) snapshots: Vec<Offset>,
+    /// Log starts that are told by a name.
+    pub(super) starts: Vec<Offset>,
     /// Left over from replacing a file.
     beside: Vec<String>,
 }
@@ -340,6 +342,7 @@ fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Files> {
                 files.segments.insert(base_offset, length);
             }
             Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
+            Some((offset, Kind::Start)) => files.starts.push(offset),
             Some(_) => {}
             None if name.ends_with(names::BESIDE_SUFFIX) => files.beside.push(name),
             None => {}

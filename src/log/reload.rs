@@ -23,8 +23,10 @@ impl Opening {
     pub(super) fn load_epochs(&mut self, files: &Files) -> io::Result<()> {
         let first = files.segments.keys().next().copied();
         let decoded = self.disk().read(&self.dir.join(names::EPOCHS), epochs::FILE_BYTES_MAX);
+        let mut start_in_file = None;
         match decoded.map(|bytes| Epochs::decode(&bytes)) {
             Ok(Ok((epochs, log_start_offset))) => {
+                start_in_file = Some(log_start_offset);
                 self.epochs = Some(epochs);
                 self.log_start_offset = self.log_start_offset.max(log_start_offset);
             }
@@ -40,6 +42,15 @@ impl Opening {
                 // The first checkpoint or roll writes it; before that none is missing.
                 let was_written = files.segments.len() > 1 || first != Some(0);
                 self.report.rebuilt_files += u32::from(other.is_ok() || was_written);
+            }
+        }
+        for &start in &files.starts {
+            if start_in_file.is_some_and(|in_file| start <= in_file) {
+                // The file says as much by now. Where it cannot be removed it does no harm.
+                let _ = self.disk().remove_file(&self.dir.join(names::start(start)));
+            } else {
+                self.log_start_offset = self.log_start_offset.max(start);
+                self.epochs_changed = true;
             }
         }
         Ok(())

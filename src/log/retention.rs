@@ -1,7 +1,8 @@
 //! Retention and deletion of records: the log start moves up, whole segments below it go.
 //!
 //! The new log start is durable before the first file is unlinked: after a crash any of the unlinked files may be
-//! back, and without the new start a hole between them would look like damage. Unlinking leaves slices and maps
+//! back, and without the new start a hole between them would look like damage. On a full disk, where no file can be
+//! replaced before one is gone, the name of an empty file says it. Unlinking leaves slices and maps
 //! that readers hold as they are.
 
 use std::io;
@@ -14,6 +15,7 @@ use super::names;
 use super::roll::RollError;
 use super::segment::Segment;
 use super::write::Writer;
+use crate::env::OpenMode;
 use crate::types::{Offset, TimestampMs};
 
 /// What retention or a deletion of records removed.
@@ -115,7 +117,10 @@ impl Log {
             match self.replace_epochs(writer, &epochs, to) {
                 Ok(()) => {}
                 // On a full disk the way to the space leads through the deletion.
-                Err(error) if error.is_full() && gone > 0 => made_room_first = true,
+                Err(error) if error.is_full() && gone > 0 => {
+                    self.tell_start_by_name(to)?;
+                    made_room_first = true;
+                }
                 Err(error) => return Err(error),
             }
             *self.epochs.write() = epochs;
@@ -138,9 +143,24 @@ impl Log {
         if made_room_first {
             let epochs = self.epochs.read().clone();
             self.replace_epochs(writer, &epochs, to)?;
+            // Of no more use, and harmless where it stays: the next start removes it.
+            let _ = self.resources.env().disk.remove_file(&self.dir.join(names::start(to)));
         }
         self.resources.counters().segments_deleted.fetch_add(gone as u64, Ordering::Relaxed);
         Ok(deleted)
+    }
+
+    /// Makes the log start durable with an empty file, which takes no space: without it a crash in the middle of the
+    /// deletion would look like the loss of the first segments.
+    fn tell_start_by_name(&self, to: Offset) -> Result<(), LogError> {
+        let disk = &self.resources.env().disk;
+        let path = self.dir.join(names::start(to));
+        let told = disk.open(&path, OpenMode::Create).and_then(|_| disk.sync_dir(&self.dir));
+        match told.map_err(LogError::at(path)) {
+            // Not even a name has room: then a loss is what it looks like, and no record comes back.
+            Err(error) if error.is_full() => Ok(()),
+            told => told,
+        }
     }
 
     /// Makes the producers' state durable before the batches that it came from are gone.

@@ -95,7 +95,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<VerifyReport, LogError> {
             Kind::Index | Kind::TimeIndex if !bases.contains(offset) => {
                 report.find((*name).to_owned(), Severity::Note, "belongs to no segment".to_owned());
             }
-            Kind::Log | Kind::Index | Kind::TimeIndex => {}
+            Kind::Log | Kind::Index | Kind::TimeIndex | Kind::Start => {}
         }
     }
     report.check_epochs(disk, dir, &epochs_found, bases.first().copied());

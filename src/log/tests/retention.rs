@@ -197,3 +197,48 @@ fn a_start_above_what_was_synced_does_not_go_back_when_the_power_goes() {
         assert_eq!((log.log_start_offset(), log.log_end_offset()), (5, 5), "seed {seed}");
     }
 }
+
+/// Found by the engine's simulation. A deletion on a full disk unlinks segments before it can replace the file that
+/// holds the log start; a crash in between looked like the loss of those segments, and the offsets that were to be
+/// deleted were refused as damaged for good.
+#[test]
+fn a_deletion_on_a_full_disk_that_is_interrupted_is_no_damage() {
+    let mut interrupted = 0;
+    for call in 1.. {
+        let world = SimWorld::new(call);
+        world.disk.put(Path::new("/data/log/elsewhere"), b"");
+        let open = |epoch| {
+            let resources = LogResources::new(world.env.clone(), LIMITS);
+            let epoch = LeaderEpoch(epoch);
+            Log::open("/data/log".into(), small_segments(), resources, epoch, LastStop::default(), NOW_MS)
+                .unwrap()
+        };
+        let (log, _) = open(1);
+        fill(&log, 100);
+        log.sync().unwrap();
+        log.set_high_watermark(100);
+        log.delete_records(3).unwrap();
+        world.disk.fill_up(0);
+        world.disk.power_cut_at(world.disk.calls() + call);
+        let deleted = log.delete_records(70);
+        let was_cut = world.disk.is_off();
+        drop(log);
+        world.disk.heal();
+        world.disk.power_cut();
+        world.disk.restart(call);
+        for epoch in [2, 3] {
+            let (log, report) = open(epoch);
+            assert_eq!(report.damaged, [], "call {call}");
+            let start = log.log_start_offset();
+            assert!(start == 70 || (deleted.is_err() && start == 3), "{start} at call {call}");
+            assert_filled(&log, start..100);
+            log.checkpoint(NOW_MS).unwrap();
+        }
+        if !was_cut {
+            assert_eq!(deleted.unwrap().log_start_offset, 70);
+            break;
+        }
+        interrupted += 1;
+    }
+    assert!(interrupted > 10, "{interrupted} calls are no deletion");
+}
