@@ -247,12 +247,14 @@ impl Core {
     /// the change is on the disk, nobody knows until the next start.
     pub(super) fn record_change(&self, catalog: &Catalog, change: CatalogRecord) -> Result<(), Error> {
         let appended = catalog.append(&[change], self.env.clock.now_ms());
-        if let Err(error) = &appended
-            && catalog.is_fenced()
-        {
+        appended.inspect_err(|error| self.check_fence(catalog.is_fenced(), error))
+    }
+
+    /// Says so if what just failed has fenced the logs: nothing more will be acknowledged, and this process has to end.
+    pub(super) fn check_fence(&self, is_fenced: bool, error: &dyn std::fmt::Display) {
+        if is_fenced {
             self.fatal(error);
         }
-        appended
     }
 
     /// Runs `work` on the pool and hands its result to the caller.

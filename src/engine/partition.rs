@@ -233,6 +233,8 @@ impl Partition {
             .collect();
         let log_start_offset = self.log.log_start_offset();
         let appended = self.log.append(batches, now_ms).into_iter().map(|outcome| {
+            // A roll syncs what it seals.
+            let outcome = outcome.inspect_err(|error| core.check_fence(self.log.is_fenced(), error));
             outcome.map_err(Error::from).map(|appended| Placed {
                 base_offset: appended.base_offset,
                 last_offset: appended.last_offset,

@@ -25,7 +25,9 @@ impl Engine {
             let partition = partition?;
             let done = core.on_pool(move |core| {
                 let before = before.unwrap_or_else(|| partition.log().high_watermark());
-                let deleted = partition.log().delete_records(before)?;
+                let deleted = partition.log().delete_records(before);
+                let deleted =
+                    deleted.inspect_err(|error| core.check_fence(partition.log().is_fenced(), error))?;
                 partition.dirty.store(true, Ordering::Release);
                 // Readers below the new start have to be told.
                 core.purgatory.check(&Key::HighWatermark(partition.id()));

@@ -148,7 +148,8 @@ impl Core {
             return Ok(TopicInfo { id: TopicId::ZERO, partitions: checked.partitions, configs });
         }
         let id = self.fresh_topic_id(&image);
-        let partitions = self.make_partitions(&image, id, 0..checked.partitions, &settings)?;
+        let made = self.make_partitions(&image, id, 0..checked.partitions, &settings);
+        let partitions = made.inspect_err(|_| self.remove_unnamed(id))?;
         let record = CatalogRecord::TopicCreated {
             id: id.0,
             name: checked.name.to_string(),
@@ -156,10 +157,9 @@ impl Core {
             overrides: checked.overrides.clone().into_iter().collect(),
         };
         if let Err(error) = self.record_change(&catalog, record) {
-            // Not named, so nobody will miss it; what cannot be removed is reported at the next start. After a failed
-            // sync nobody knows whether it is named, and the next start may look for it.
+            // After a failed sync nobody knows whether it is named, and the next start may look for it.
             if !catalog.is_fenced() {
-                let _ = self.env.disk.remove_dir_all(&topic_dir(&self.data_dir, id));
+                self.remove_unnamed(id);
             }
             return Err(error);
         }
@@ -288,6 +288,12 @@ impl Core {
         self.env.disk.sync_dir(&topic_dir(&self.data_dir, topic)).map_err(disk_error)?;
         self.env.disk.sync_dir(&self.data_dir.join("topics")).map_err(disk_error)?;
         Ok(partitions)
+    }
+
+    /// Removes the directory of a topic that the catalog does not name. Nobody will miss it; what cannot be removed is
+    /// reported at the next start.
+    fn remove_unnamed(&self, id: TopicId) {
+        let _ = self.env.disk.remove_dir_all(&topic_dir(&self.data_dir, id));
     }
 
     fn fresh_topic_id(&self, image: &MetadataImage) -> TopicId {

@@ -143,6 +143,20 @@ fn a_produce_that_is_answered_by_its_append_waits_for_nothing_any_more() {
     }
 }
 
+#[test]
+fn a_sync_that_fails_in_a_deletion_of_records_is_fatal_as_any_other() {
+    let world = SimWorld::new(9);
+    let life = Life::open(&world, 9).unwrap();
+    let configs = vec![("write.caching".to_owned(), Some("true".to_owned()))];
+    let new = NewTopic { name: Arc::from("cached"), partitions: Some(1), configs, ..NewTopic::default() };
+    life.drive(life.engine.create_topics(vec![new], false)).unwrap().remove(0).unwrap();
+    append(&life, "cached", "value", Acks::All).unwrap();
+    world.disk.inject(Fault::once(Op::SyncData, ".log"));
+    let deleted = life.drive(life.engine.delete_records(&TopicRef::Name("cached".into()), 0, None)).unwrap();
+    assert_eq!(deleted.unwrap_err().kind(), ErrorKind::Storage);
+    assert!(life.engine.fatal().borrow().is_some());
+}
+
 /// The n-th call of the disk fails, for n = 1, 2, ... until none is left to fail.
 #[test]
 fn whichever_call_fails_nothing_acknowledged_is_lost() {
