@@ -60,6 +60,15 @@ impl Life {
         }
     }
 
+    /// The logs that take no more writes since a sync of theirs failed.
+    pub(super) fn fenced(&self) -> Vec<String> {
+        let image = self.engine.image();
+        let partitions = image.topics().flat_map(|topic| &topic.partitions);
+        let fenced = partitions.filter(|partition| partition.log().is_fenced());
+        let catalog = self.engine.core.catalog.lock().is_fenced().then(|| "the catalog".to_owned());
+        fenced.map(|partition| partition.id().to_string()).chain(catalog).collect()
+    }
+
     /// Everything a consumer sees of a partition, by offset.
     pub(super) fn visible(&self, topic: &str, partition: i32) -> Option<BTreeMap<Offset, String>> {
         let mut found = BTreeMap::new();

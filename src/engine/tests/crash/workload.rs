@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::oracle::{LogModel, Oracle, Topic};
 use crate::engine::Error;
 use crate::engine::api::*;
-use crate::engine::tests::simulation::Life;
+use crate::engine::tests::simulation::{Life, produce};
 use crate::testing::Rng;
 use crate::types::Offset;
 
@@ -37,6 +37,23 @@ enum Done {
     Identified(Named, i32, Result<ProducerIdentity, Error>),
 }
 
+/// What befalls the disk or the pool for a part of a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// Between two steps the disk has only so many bytes left.
+    FullDisk {
+        from: u64,
+        to: u64,
+        free: u64,
+    },
+    /// Between two steps a job that was begun is not done, as when its disk hangs. Others go on.
+    HangingJob {
+        from: u64,
+        to: u64,
+    },
+}
+
 type Flight = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// One life of an engine.
@@ -47,6 +64,21 @@ pub(super) struct Workload<'a> {
     flights: Vec<Flight>,
 }
 
+// === impl Trouble ===
+
+impl Trouble {
+    /// For a life of so many steps.
+    pub(super) fn choose(steps: u64, rng: &mut Rng) -> Self {
+        let from = rng.below(steps);
+        let to = from + rng.below(steps);
+        match rng.below(6) {
+            0 | 1 => Self::FullDisk { from, to, free: rng.below(200_000) },
+            2 => Self::HangingJob { from, to },
+            _ => Self::None,
+        }
+    }
+}
+
 // === impl Workload ===
 
 impl<'a> Workload<'a> {
@@ -55,11 +87,20 @@ impl<'a> Workload<'a> {
     }
 
     /// Lives until the power goes, the disk fails for good or the script ends.
-    pub(super) fn live(&mut self, steps: u64) {
+    pub(super) fn live(&mut self, steps: u64, trouble: Trouble) {
         let mut left = steps;
         let mut doomed = false;
+        let mut hanging = Vec::new();
         while left > 0 && !self.life.world.disk.is_off() {
+            let step = steps - left;
             left -= 1;
+            match trouble {
+                Trouble::FullDisk { from, free, .. } if from == step => self.life.world.disk.fill_up(free),
+                Trouble::FullDisk { to, .. } if to == step => self.life.world.disk.set_capacity(None),
+                Trouble::HangingJob { from, .. } if from == step => hanging = self.life.pool.take(),
+                Trouble::HangingJob { to, .. } if to == step => self.life.pool.put_back(&mut hanging),
+                _ => {}
+            }
             if !doomed && self.life.engine.fatal().borrow().is_some() {
                 doomed = true;
                 left = left.min(STEPS_AFTER_FATAL);
@@ -75,6 +116,32 @@ impl<'a> Workload<'a> {
                 }
             }
             self.poll();
+        }
+        self.life.world.disk.set_capacity(None);
+        self.life.pool.put_back(&mut hanging);
+    }
+
+    /// Every partition that nothing is wrong with takes a record and commits it.
+    pub(super) fn takes_records_everywhere(&mut self) {
+        let there: Vec<(Named, i32)> = self
+            .oracle
+            .topics
+            .iter()
+            .filter(|(_, topic)| topic.created && !topic.deleting && !topic.busy)
+            .flat_map(|(name, topic)| {
+                (0..topic.partitions).map(|partition| ((name.clone(), topic.generation), partition))
+            })
+            .collect();
+        for (named, partition) in there {
+            let values = vec![format!("{}-at-rest", self.serial())];
+            self.log(&named, partition).expect("just listed").sent.extend(values.iter().cloned());
+            let request = produce(self.life, &named.0, partition, &values, Acks::All);
+            let Some(outcomes) = self.life.drive(self.life.engine.produce(request)) else { return };
+            match &outcomes[0] {
+                _ if self.life.world.disk.is_off() => return,
+                Ok(produced) => self.certain(&named, partition, produced.base_offset, &values),
+                Err(refused) => panic!("{}-{partition} takes no records: {}", named.0, refused.error),
+            }
         }
     }
 
@@ -96,6 +163,9 @@ impl<'a> Workload<'a> {
         }
         assert!(self.flights.is_empty(), "{} requests are never answered", self.flights.len());
         assert_eq!(self.life.engine.waiting_requests(), 0, "what is answered waits for nothing");
+        let fenced = self.life.fenced();
+        let told = self.life.engine.fatal().borrow().is_some();
+        assert!(told || fenced.is_empty(), "a sync of {fenced:?} failed, and nobody was told");
     }
 
     /// The orderly stop, amid whatever is under way.

@@ -120,7 +120,7 @@ impl Workload<'_> {
     }
 
     /// Records were acknowledged or seen, and must stay.
-    fn certain(&mut self, named: &Named, partition: i32, base_offset: Offset, values: &[String]) {
+    pub(super) fn certain(&mut self, named: &Named, partition: i32, base_offset: Offset, values: &[String]) {
         let at = format!("{}-{partition}", named.0);
         let Some(topic) = self.topic(named) else { return };
         if topic.cached || topic.deleting {
