@@ -1,4 +1,5 @@
-// maven: org.apache.kafka:kafka-clients:4.4.0
+// variant: 4.4.0 maven: org.apache.kafka:kafka-clients:4.4.0
+// variant: 2.8.2 maven: org.apache.kafka:kafka-clients:2.8.2
 // maven: org.slf4j:slf4j-nop:1.7.36
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -10,6 +11,7 @@ import java.net.Socket;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -29,6 +31,7 @@ import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.DescribeTopicsResult;
 import org.apache.kafka.clients.admin.LogDirDescription;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -61,7 +64,10 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** The Java client, newest release: the reference of the protocol, with every admin call. */
+/**
+ * The Java client: the newest release, the reference of the protocol with every admin call, and one whose line began in
+ * 2021, which fetches by topic name and is not idempotent unless told. What only one of them has is called by name.
+ */
 public final class Java {
     private static final String BROKER = System.getenv("BROKER");
     private static final String ONLY = System.getenv().getOrDefault("ONLY", "");
@@ -102,7 +108,11 @@ public final class Java {
         tell("describe topics", Java::describeTopics);
         tell("create partitions", Java::createPartitions);
         tell("describe configs", Java::describeConfigs);
-        lacks("alter configs", "gone from the Java client since 4.0");
+        if (has(Admin.class, "alterConfigs")) {
+            tell("alter configs", Java::alterConfigs);
+        } else {
+            lacks("alter configs", "gone from the Java client since 4.0");
+        }
         tell("incremental alter configs", Java::incrementalAlterConfigs);
         tell("append to config lists", Java::appendToConfigLists);
         tell("describe log dirs", Java::describeLogDirs);
@@ -174,6 +184,22 @@ public final class Java {
         return future.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
     }
 
+    private static boolean has(Class<?> type, String method) {
+        return Arrays.stream(type.getMethods()).anyMatch(each -> each.getName().equals(method));
+    }
+
+    /** Calls the first of these methods that this release has; of a class, a static one. */
+    @SuppressWarnings("unchecked")
+    private static <T> T call(Object on, String... names) throws Exception {
+        Class<?> type = on instanceof Class<?> itself ? itself : on.getClass();
+        for (String name : names) {
+            if (has(type, name)) {
+                return (T) type.getMethod(name).invoke(on);
+            }
+        }
+        throw new NoSuchMethodException(type + " has none of " + List.of(names));
+    }
+
     private static void refused(Future<?> future, Class<? extends Exception> why) throws Exception {
         try {
             Object answer = get(future);
@@ -217,8 +243,9 @@ public final class Java {
     private static List<Future<RecordMetadata>> send(
         List<ProducerRecord<byte[], byte[]>> records, String... options
     ) {
+        // Before 3.0 a producer asks for acks=1 unless told, and what it wrote may be read a moment later.
         Map<String, Object> settings = new HashMap<>(Map.of(
-            "bootstrap.servers", BROKER, "linger.ms", 50, "max.request.size", 20_000_000,
+            "bootstrap.servers", BROKER, "acks", "all", "linger.ms", 50, "max.request.size", 20_000_000,
             "buffer.memory", 64_000_000, "max.block.ms", 20_000));
         for (int index = 0; index < options.length; index += 2) {
             settings.put(options[index], options[index + 1]);
@@ -284,7 +311,9 @@ public final class Java {
     }
 
     private static TopicDescription describe(String topic) throws Exception {
-        return get(admin.describeTopics(List.of(topic)).topicNameValues().get(topic));
+        Map<String, Future<TopicDescription>> answers =
+            call(admin.describeTopics(List.of(topic)), "topicNameValues", "values");
+        return get(answers.get(topic));
     }
 
     private static Config configs(ConfigResource.Type kind, String name) throws Exception {
@@ -328,7 +357,8 @@ public final class Java {
         } catch (TimeoutException expected) {
             check(!get(admin.listTopics().names()).contains(name), "the question created the topic");
         }
-        refused(admin.describeTopics(List.of(name)).allTopicNames(), UnknownTopicOrPartitionException.class);
+        Future<?> answer = call(admin.describeTopics(List.of(name)), "allTopicNames", "all");
+        refused(answer, UnknownTopicOrPartitionException.class);
         refused(admin.deleteTopics(List.of(name)).all(), UnknownTopicOrPartitionException.class);
     }
 
@@ -441,6 +471,7 @@ public final class Java {
     private static void idempotentProducer(int inFlight) throws Exception {
         String name = create(topic("idempotent"), 1);
         List<Long> offsets = produce(numbered(name, 20_000), "linger.ms", "0", "batch.size", "500",
+            "enable.idempotence", "true",
             "max.in.flight.requests.per.connection", "" + inFlight);
         equal(offsets, IntStream.range(0, 20_000).mapToObj(n -> (long) n).toList(), "the offsets");
         equal(values(name), IntStream.range(0, 20_000).mapToObj(n -> "" + n).toList(), "the values");
@@ -482,9 +513,14 @@ public final class Java {
         produce(records);
         equal(offset(name, OffsetSpec.earliest())[0], 0L, "earliest");
         equal(offset(name, OffsetSpec.latest())[0], 3L, "latest");
-        equal(offset(name, OffsetSpec.maxTimestamp()), new long[] {1, start + 900}, "the largest timestamp");
+        if (has(OffsetSpec.class, "maxTimestamp")) {
+            OffsetSpec largest = call(OffsetSpec.class, "maxTimestamp");
+            equal(offset(name, largest), new long[] {1, start + 900}, "the largest timestamp");
+        }
         equal(offset(name, OffsetSpec.forTimestamp(start + 200))[0], 1L, "by time");
-        equal(offset(name, OffsetSpec.earliestLocal())[0], 0L, "earliest local");
+        if (has(OffsetSpec.class, "earliestLocal")) {
+            equal(offset(name, call(OffsetSpec.class, "earliestLocal"))[0], 0L, "earliest local");
+        }
     }
 
     private static void seekIntoABatch() throws Exception {
@@ -557,8 +593,13 @@ public final class Java {
         equal(found.partitions().stream().map(p -> p.partition()).toList(),
             IntStream.range(0, 30).boxed().toList(), "the partitions");
         check(found.partitions().stream().allMatch(p -> p.leader() != null && p.isr().size() == 1), found);
-        var byId = admin.describeTopics(org.apache.kafka.common.TopicCollection.ofTopicIds(List.of(found.topicId())));
-        equal(get(byId.topicIdValues().get(found.topicId())).name(), name, "the name of the id");
+        if (has(DescribeTopicsResult.class, "topicIdValues")) {
+            Class<?> collection = Class.forName("org.apache.kafka.common.TopicCollection");
+            Object ids = collection.getMethod("ofTopicIds", Collection.class).invoke(null, List.of(found.topicId()));
+            Object answer = Admin.class.getMethod("describeTopics", collection).invoke(admin, ids);
+            Map<Uuid, Future<TopicDescription>> byId = call(answer, "topicIdValues");
+            equal(get(byId.get(found.topicId())).name(), name, "the name of the id");
+        }
     }
 
     private static void createPartitions() throws Exception {
@@ -596,6 +637,19 @@ public final class Java {
         AlterConfigOp change = new AlterConfigOp(new ConfigEntry(key, value), operation);
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         return admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all();
+    }
+
+    private static void alterConfigs() throws Exception {
+        String name = create(topic("alter"), 1, "retention.ms", "1000000", "segment.bytes", "2000000");
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, name);
+        Config wanted = new Config(List.of(new ConfigEntry("retention.ms", "2000000")));
+        Object answer = Admin.class.getMethod("alterConfigs", Map.class).invoke(admin, Map.of(resource, wanted));
+        Future<?> all = call(answer, "all");
+        get(all);
+        Callable<Config> found = () -> configs(ConfigResource.Type.TOPIC, name);
+        until("the new value is there", () -> found.call().get("retention.ms").value().equals("2000000"));
+        // What the set leaves out is no longer the topic's own.
+        equal(found.call().get("segment.bytes").value(), "1073741824", "segment.bytes");
     }
 
     private static void incrementalAlterConfigs() throws Exception {
@@ -644,8 +698,7 @@ public final class Java {
     private static Future<Long> deleteTo(String topic, long offset) {
         TopicPartition place = new TopicPartition(topic, 0);
         var answers = admin.deleteRecords(Map.of(place, RecordsToDelete.beforeOffset(offset))).lowWatermarks();
-        return answers.get(place).thenApply(deleted -> deleted.lowWatermark()).toCompletionStage()
-            .toCompletableFuture();
+        return answers.get(place).thenApply(deleted -> deleted.lowWatermark());
     }
 
     private static void deleteRecords() throws Exception {
@@ -715,7 +768,7 @@ public final class Java {
         List<Long> told = new ArrayList<>();
         List<Long> found = new ArrayList<>();
         try (KafkaProducer<byte[], byte[]> producer =
-                new KafkaProducer<>(Map.of("bootstrap.servers", broker.address()), bytes, bytes);
+                new KafkaProducer<>(Map.of("bootstrap.servers", broker.address(), "acks", "all"), bytes, bytes);
             KafkaConsumer<byte[], byte[]> consumer = reader("bootstrap.servers", broker.address())) {
             consumer.assign(List.of(new TopicPartition(name, 0)));
             consumer.seek(new TopicPartition(name, 0), 0);
