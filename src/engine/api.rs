@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub mod group;
+
 use super::Error;
 pub use super::config::Shape;
 use crate::types::{Isolation, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs, TopicId};

@@ -13,6 +13,7 @@ use super::catalog::{Catalog, CatalogRecord};
 use super::checkpoint::CheckpointFile;
 use super::commit::Committer;
 use super::config::{BrokerSettings, Overrides};
+use super::coordinator::{Coordinator, GroupLog};
 use super::data_dir::DataDir;
 use super::image::MetadataImage;
 use super::maintenance::Alarm;
@@ -55,6 +56,7 @@ pub(super) struct Core {
     pub(super) resources: Arc<LogResources>,
     pub(super) image: ArcSwap<MetadataImage>,
     pub(super) catalog: Mutex<Catalog>,
+    pub(super) coordinator: Coordinator,
     pub(super) purgatory: Purgatory<Key>,
     pub(super) committer: Committer,
     pub(super) producer_ids: ProducerIds,
@@ -119,6 +121,10 @@ impl Engine {
         let limits = LogLimits::share_of(ProcessLimits::of_this_process());
         let resources = LogResources::new(env.clone(), limits);
         let loaded = load::load(&env, &pool, &resources, &dir, &settings, config.broker_id)?;
+        let epoch = loaded.image.leader_epoch;
+        let now_ms = env.clock.now_ms();
+        let groups = GroupLog::open(dir.groups(), &resources, epoch, dir.was_clean(), now_ms)?;
+        let coordinator = Coordinator::new(groups, &loaded.image.settings);
         let alarm = Arc::new(Alarm::default());
         let wake = Arc::clone(&alarm);
         let queued_bytes_max = loaded.image.settings.int("queued.append.bytes");
@@ -129,6 +135,7 @@ impl Engine {
             producer_ids: ProducerIds::new(loaded.next_producer_id),
             image: ArcSwap::from_pointee(loaded.image),
             catalog: Mutex::new(loaded.catalog),
+            coordinator,
             purgatory: Purgatory::new(move || wake.ring()),
             committer: Committer::default(),
             checkpoint: CheckpointFile::new(&dir),
@@ -141,6 +148,7 @@ impl Engine {
             dir: Mutex::new(Some(dir)),
             env,
         });
+        core.load_groups();
         let timer = config.own_timer.then(|| maintenance::spawn_timer(Arc::clone(&core)));
         for id in loaded.deleted {
             core.remove_topic_directory(id);
@@ -187,6 +195,7 @@ impl Engine {
             entries.push(super::checkpoint::entry(partition, synced));
         }
         self.core.catalog.lock().close(self.core.env.clock.now_ms())?;
+        self.core.coordinator.log().close(self.core.env.clock.now_ms())?;
         // The logs' side files were written without a sync each; the mark of a clean stop must not precede them.
         let synced = self.core.env.disk.sync_file_system(&self.core.data_dir);
         synced.map_err(|error| Error::Storage { why: error.to_string() })?;

@@ -6,6 +6,7 @@
 //! clean                           there only after an orderly stop, removed before anything is opened
 //! checkpoint                      how far each partition is synced
 //! catalog/                        the log of topics and settings
+//! groups/                         the log of consumer groups and their offsets
 //! topics/<topic id>/<partition>/  the partitions' logs
 //! ```
 //!
@@ -98,7 +99,7 @@ impl DataDir {
         }
         meta.starts += 1;
         disk.replace(&meta_path, &encode_frame(KIND_META, &meta))?;
-        for name in ["catalog", "topics"] {
+        for name in ["catalog", "groups", "topics"] {
             disk.create_dir_all(&path.join(name))?;
         }
         disk.sync_dir(path)?;
@@ -125,6 +126,10 @@ impl DataDir {
 
     pub(super) fn catalog(&self) -> PathBuf {
         self.path.join("catalog")
+    }
+
+    pub(super) fn groups(&self) -> PathBuf {
+        self.path.join("groups")
     }
 
     pub(super) fn checkpoint(&self) -> PathBuf {

@@ -119,6 +119,13 @@ impl MetadataImage {
         Owner::Mine(self.leader_epoch)
     }
 
+    /// Whether this broker coordinates a group. On a single node it coordinates all; every handler of groups asks all the
+    /// same.
+    #[must_use]
+    pub fn coordinates(&self, _group: &str) -> bool {
+        true
+    }
+
     pub(super) fn put(&mut self, topic: TopicImage) {
         let topic = Arc::new(topic);
         self.by_name.insert(Arc::clone(&topic.name), Arc::clone(&topic));

@@ -23,6 +23,7 @@ pub(super) struct Alarm {
     /// Milliseconds of monotonic time.
     checkpoint_due: AtomicU64,
     retention_due: AtomicU64,
+    groups_due: AtomicU64,
     /// Whether a job is at it.
     working: AtomicBool,
     /// The time by which records are deleted.
@@ -59,18 +60,24 @@ pub(super) fn tick(core: &Arc<Core>) {
     let retention = Duration::from_millis(u64::try_from(retention).unwrap_or(u64::MAX));
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);
     let checkpoint = core.alarm.is_due(&core.alarm.checkpoint_due, now, CHECKPOINT_INTERVAL);
-    if (retain || checkpoint) && !core.alarm.working.swap(true, Ordering::AcqRel) {
+    let groups = core.image.load().settings.int("offsets.retention.check.interval.ms");
+    let groups = Duration::from_millis(u64::try_from(groups).unwrap_or(u64::MAX));
+    let tidy = core.alarm.is_due(&core.alarm.groups_due, now, groups);
+    if (retain || checkpoint || tidy) && !core.alarm.working.swap(true, Ordering::AcqRel) {
         let job = Arc::clone(core);
         core.pool.spawn(Box::new(move || {
-            work(&job, retain);
+            work(&job, retain, tidy);
             job.alarm.working.store(false, Ordering::Release);
         }));
     }
 }
 
-fn work(core: &Arc<Core>, retain: bool) {
+fn work(core: &Arc<Core>, retain: bool, tidy: bool) {
     let image = core.image.load_full();
     let now_ms = core.alarm.steady.lock().now_ms(core.env.clock.now_ms(), core.env.clock.monotonic());
+    if tidy {
+        core.tidy_groups(now_ms);
+    }
     let partitions: Vec<&Arc<Partition>> = image.topics().flat_map(|topic| &topic.partitions).collect();
     if retain {
         for partition in &partitions {
@@ -137,8 +144,8 @@ impl Alarm {
     }
 
     fn due(&self) -> Duration {
-        let checkpoint = self.checkpoint_due.load(Ordering::Relaxed);
-        Duration::from_millis(checkpoint.min(self.retention_due.load(Ordering::Relaxed)))
+        let due = [&self.checkpoint_due, &self.retention_due, &self.groups_due];
+        Duration::from_millis(due.map(|due| due.load(Ordering::Relaxed)).into_iter().min().unwrap_or(0))
     }
 
     /// Whether it is time; then the next time is set. The first look only sets it.

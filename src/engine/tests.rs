@@ -3,5 +3,5 @@
 mod basics;
 mod crash;
 mod faults;
-mod seeds;
-mod simulation;
+pub(super) mod seeds;
+pub(super) mod simulation;

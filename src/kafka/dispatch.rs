@@ -11,7 +11,8 @@ use super::broker::Broker;
 use super::connection::{Handling, Outcome, Service, Turn};
 use super::handlers;
 use crate::wire::{
-    ApiKey, Message, Reader, Request, RequestHeader, RequestPrefix, decode_request, encode_response, messages,
+    ApiKey, Message, Reader, Request, RequestHeader, RequestPrefix, Str, decode_request, encode_response,
+    messages,
 };
 
 /// The largest request that carries no records: 10,000 partitions take a third of it. What a handler builds from a
@@ -43,6 +44,10 @@ pub struct Call {
     pub broker: Arc<Broker>,
     /// The address that the client connected to.
     pub local: std::net::SocketAddr,
+    /// The address that the client has.
+    pub peer: std::net::IpAddr,
+    /// The name that the client gives itself.
+    pub client_id: Option<Str>,
     /// The request's version, one that is served.
     pub version: i16,
     correlation_id: i32,
@@ -77,6 +82,15 @@ pub const APIS: &[Api] = &[
     api!(fetch::FetchRequest, Parks, later),
     api!(list_offsets::ListOffsetsRequest, Alone, later),
     api!(metadata::MetadataRequest, Alone, later),
+    api!(offset_commit::OffsetCommitRequest, Alone, later),
+    api!(offset_fetch::OffsetFetchRequest, Alone, now),
+    api!(find_coordinator::FindCoordinatorRequest, Alone, now),
+    api!(join_group::JoinGroupRequest, Parks, later),
+    api!(heartbeat::HeartbeatRequest, Alone, now),
+    api!(leave_group::LeaveGroupRequest, Alone, now),
+    api!(sync_group::SyncGroupRequest, Parks, later),
+    api!(describe_groups::DescribeGroupsRequest, Alone, now),
+    api!(list_groups::ListGroupsRequest, Alone, now),
     api!(api_versions::ApiVersionsRequest, Alone, now),
     api!(create_topics::CreateTopicsRequest, Alone, later),
     api!(delete_topics::DeleteTopicsRequest, Alone, later),
@@ -87,7 +101,9 @@ pub const APIS: &[Api] = &[
     api!(alter_configs::AlterConfigsRequest, Alone, later),
     api!(describe_log_dirs::DescribeLogDirsRequest, Alone, now),
     api!(create_partitions::CreatePartitionsRequest, Alone, later),
+    api!(delete_groups::DeleteGroupsRequest, Alone, later),
     api!(incremental_alter_configs::IncrementalAlterConfigsRequest, Alone, later),
+    api!(offset_delete::OffsetDeleteRequest, Alone, later),
     api!(describe_cluster::DescribeClusterRequest, Alone, now),
     api!(describe_topic_partitions::DescribeTopicPartitionsRequest, Alone, now),
 ];
@@ -97,15 +113,16 @@ pub const APIS: &[Api] = &[
 pub struct Dispatch {
     broker: Arc<Broker>,
     local: std::net::SocketAddr,
+    peer: std::net::IpAddr,
 }
 
 // === impl Dispatch ===
 
 impl Dispatch {
-    /// The service for a connection that came in on `local`.
+    /// The service for a connection from `peer` that came in on `local`.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, local: std::net::SocketAddr) -> Self {
-        Self { broker, local }
+    pub fn new(broker: Arc<Broker>, local: std::net::SocketAddr, peer: std::net::IpAddr) -> Self {
+        Self { broker, local, peer }
     }
 }
 
@@ -122,12 +139,6 @@ impl Service for Dispatch {
         let Some(api) = find(prefix.api_key) else {
             return close(format!("API key {} is not served", prefix.api_key));
         };
-        let call = Call {
-            broker: Arc::clone(&self.broker),
-            local: self.local,
-            version: prefix.api_version,
-            correlation_id: prefix.correlation_id,
-        };
         if !(api.served_from..=api.last).contains(&prefix.api_version) {
             if api.key == ApiKey::ApiVersions {
                 // A client asks in the newest version it knows. It reads version 0 whatever it asked for (KIP-511),
@@ -142,9 +153,18 @@ impl Service for Dispatch {
             return close(format!("{} of {} bytes", api.key.name(), frame.len()));
         }
         let mut reader = Reader::new(&frame);
-        if let Err(error) = RequestHeader::read(&mut reader) {
-            return close(format!("{} with a bad header: {error}", api.key.name()));
-        }
+        let header = match RequestHeader::read(&mut reader) {
+            Ok(header) => header,
+            Err(error) => return close(format!("{} with a bad header: {error}", api.key.name())),
+        };
+        let call = Call {
+            broker: Arc::clone(&self.broker),
+            local: self.local,
+            peer: self.peer,
+            client_id: header.client_id,
+            version: prefix.api_version,
+            correlation_id: prefix.correlation_id,
+        };
         (api.start)(&call, &mut reader)
     }
 }
@@ -226,9 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn apis_of_groups_transactions_and_shares_are_not_listed_before_they_are_served() {
-        // OffsetCommit to ListGroups, AddPartitionsToTxn to EndTxn, TxnOffsetCommit, the group heartbeats.
-        for key in (8..=16).chain(24..=26).chain([28, 68, 76, 78]) {
+    fn apis_of_transactions_and_shares_are_not_listed_before_they_are_served() {
+        // AddPartitionsToTxn to EndTxn, TxnOffsetCommit, heartbeats and fetches of share groups.
+        for key in (24..=26).chain([28, 76, 78]) {
             assert!(find(key).is_none(), "{key}");
         }
     }

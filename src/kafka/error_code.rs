@@ -3,7 +3,7 @@
 //! The match names every error, so that a new one does not compile until somebody has decided about it. A code tells
 //! a client what to do: retriable ones are sent again, the others reach the application.
 
-use crate::engine::Error;
+use crate::engine::{Error, GroupError};
 use crate::record::BatchErrorKind;
 use crate::wire::ErrorCode;
 
@@ -45,6 +45,37 @@ pub(super) fn error_code_of_existing(error: &Error) -> ErrorCode {
     match error {
         Error::InvalidTopicName { .. } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         other => error_code(other),
+    }
+}
+
+/// The code for an error of a group.
+pub(super) fn group_error_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::InvalidGroupId { .. } => ErrorCode::INVALID_GROUP_ID,
+        GroupError::GroupIdNotFound { .. } => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::NonEmptyGroup { .. } => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::UnknownMember { .. } => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::MemberIdRequired { .. } => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::IllegalGeneration { .. } => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::InconsistentProtocol { .. } => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::InvalidSessionTimeout { .. } => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::GroupFull { .. } => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::FencedInstance { .. } => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::UnreleasedInstance { .. } => ErrorCode::UNRELEASED_INSTANCE_ID,
+        GroupError::FencedMemberEpoch { .. } => ErrorCode::FENCED_MEMBER_EPOCH,
+        GroupError::StaleMemberEpoch { .. } => ErrorCode::STALE_MEMBER_EPOCH,
+        GroupError::UnsupportedAssignor { .. } => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        GroupError::InvalidPattern { .. } => ErrorCode::INVALID_REGULAR_EXPRESSION,
+        GroupError::SubscribedToTopic { .. } => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::MetadataTooLarge { .. } => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        GroupError::UnknownTopicOrPartition { .. } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        GroupError::UnknownTopicId { .. } => ErrorCode::UNKNOWN_TOPIC_ID,
+        GroupError::InvalidRequest { .. } => ErrorCode::INVALID_REQUEST,
+        GroupError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        // What stands behind it could not be kept: every client asks for the coordinator again, and comes back.
+        GroupError::Unavailable { .. } => ErrorCode::COORDINATOR_NOT_AVAILABLE,
     }
 }
 

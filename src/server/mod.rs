@@ -240,7 +240,7 @@ impl Shared {
     /// Serves a connection in a task of its own: what goes wrong in it, a panic included, ends it alone.
     fn serve(&self, stream: TcpStream, peer: SocketAddr, admitted: Admitted) {
         let Ok(local) = stream.local_addr() else { return };
-        let service = Dispatch::new(Arc::clone(&self.broker), local);
+        let service = Dispatch::new(Arc::clone(&self.broker), local, peer.ip());
         let connection =
             Connection::new(stream, service, self.limits.clone(), &self.budget, self.stopping.clone());
         let running = self.running.clone();

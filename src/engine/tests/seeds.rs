@@ -12,7 +12,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Runs `run` for `count` seeds, or as the environment says. A seed that fails is named with the command that runs it
 /// alone; `test` is the path of the test.
-pub(super) fn each_seed(test: &str, count: u64, run: impl Fn(u64) + Sync) {
+pub(in crate::engine) fn each_seed(test: &str, count: u64, run: impl Fn(u64) + Sync) {
     if let Some(seed) = number("MILLRACE_SEED") {
         return run(seed);
     }

@@ -16,14 +16,14 @@ use crate::testing::{SimWorld, SteppedPool};
 use crate::types::{BrokerId, Isolation, Offset};
 
 /// One engine in a world, and the means to drive it.
-pub(super) struct Life {
-    pub(super) engine: Arc<Engine>,
-    pub(super) pool: Arc<SteppedPool>,
+pub(in crate::engine) struct Life {
+    pub(in crate::engine) engine: Arc<Engine>,
+    pub(in crate::engine) pool: Arc<SteppedPool>,
     pub(super) world: SimWorld,
 }
 
 impl Life {
-    pub(super) fn open(world: &SimWorld, seed: u64) -> Result<Self, OpenError> {
+    pub(in crate::engine) fn open(world: &SimWorld, seed: u64) -> Result<Self, OpenError> {
         Self::open_at(world, seed, Path::new("/data"))
     }
 
@@ -43,7 +43,7 @@ impl Life {
     }
 
     /// Runs jobs and the clock until the future is ready; None when the power went first.
-    pub(super) fn drive<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    pub(in crate::engine) fn drive<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
         loop {

@@ -8,19 +8,31 @@ pub(super) mod api_versions;
 mod configs;
 pub(super) mod create_partitions;
 pub(super) mod create_topics;
+pub(super) mod delete_groups;
 pub(super) mod delete_records;
 pub(super) mod delete_topics;
 pub(super) mod describe_cluster;
 pub(super) mod describe_configs;
+pub(super) mod describe_groups;
 pub(super) mod describe_log_dirs;
 pub(super) mod describe_topic_partitions;
 pub(super) mod fetch;
+pub(super) mod find_coordinator;
+mod groups;
+pub(super) mod heartbeat;
 pub(super) mod incremental_alter_configs;
 pub(super) mod init_producer_id;
+pub(super) mod join_group;
+pub(super) mod leave_group;
+pub(super) mod list_groups;
 pub(super) mod list_offsets;
 pub(super) mod metadata;
+pub(super) mod offset_commit;
+pub(super) mod offset_delete;
+pub(super) mod offset_fetch;
 pub(super) mod offset_for_leader_epoch;
 pub(super) mod produce;
+pub(super) mod sync_group;
 
 /// "Nobody asked which operations are allowed."
 const NOT_ASKED: i32 = i32::MIN;
@@ -32,6 +44,9 @@ const TOPIC_OPERATIONS: i32 = operations(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// What anybody may do with the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS
 /// and IDEMPOTENT_WRITE.
 const CLUSTER_OPERATIONS: i32 = operations(&[5, 7, 8, 9, 10, 11, 12]);
+
+/// What anybody may do with a group: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS.
+const GROUP_OPERATIONS: i32 = operations(&[3, 6, 8, 10, 11]);
 
 const fn operations(codes: &[u32]) -> i32 {
     let mut bits = 0;

@@ -37,7 +37,11 @@ pub(super) fn run(input: &[u8]) {
     let broker = Arc::new(Broker { engine, advertised: None });
     let served = Served { world, broker, pool };
     served.make_topic();
-    let mut service = Dispatch::new(Arc::clone(&served.broker), SocketAddr::from(([127, 0, 0, 1], 9092)));
+    let mut service = Dispatch::new(
+        Arc::clone(&served.broker),
+        SocketAddr::from(([127, 0, 0, 1], 9092)),
+        [127, 0, 0, 1].into(),
+    );
     let mut rest = Bytes::copy_from_slice(input);
     for _ in 0..FRAMES_MAX {
         if rest.len() < 4 {

@@ -1,0 +1,83 @@
+//! Groups as admin clients see them: list, describe, delete.
+
+use std::sync::Arc;
+
+use super::super::core::Engine;
+use super::{Kind, answer_channel, check_group_id};
+use crate::engine::api::group::{GroupDescription, GroupListing};
+use crate::engine::group::{GroupError, GroupRecord};
+
+// === impl Engine ===
+
+impl Engine {
+    /// All groups, by name.
+    ///
+    /// # Errors
+    /// `Loading`, `Unavailable`.
+    pub fn list_groups(&self) -> Result<Vec<GroupListing>, GroupError> {
+        self.core.check_coordinator("")?;
+        let mut listings: Vec<GroupListing> = Vec::new();
+        for cell in self.core.coordinator.cells() {
+            let group = cell.group.lock();
+            if group.removed || group.is_blank() {
+                continue;
+            }
+            let Kind::Classic(classic) = &group.kind;
+            listings.push(GroupListing {
+                group: Arc::clone(&cell.id),
+                protocol_type: classic.protocol_type(),
+                state: classic.state_name(),
+                group_type: "classic",
+            });
+        }
+        listings.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(listings)
+    }
+
+    /// A classic group in full.
+    ///
+    /// # Errors
+    /// `GroupIdNotFound`, `Loading`, `Unavailable`.
+    pub fn describe_group(&self, id: &Arc<str>) -> Result<GroupDescription, GroupError> {
+        self.core.check_coordinator(id)?;
+        let not_found = || GroupError::GroupIdNotFound { group: Arc::clone(id) };
+        let cell = self.core.coordinator.find(id).ok_or_else(not_found)?;
+        let group = cell.group.lock();
+        if group.removed || group.is_blank() {
+            return Err(not_found());
+        }
+        let Kind::Classic(classic) = &group.kind;
+        Ok(classic.describe())
+    }
+
+    /// Deletes a group that has no members, with its offsets; answered when that is on the disk.
+    ///
+    /// # Errors
+    /// `GroupIdNotFound`, `NonEmptyGroup`.
+    pub fn delete_group(&self, id: &Arc<str>) -> impl Future<Output = Result<(), GroupError>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let (answer, outcome) = answer_channel();
+        let group_id = Arc::clone(id);
+        let begun = check_group_id(id).and_then(|()| {
+            core.change_existing(id, |group, effects| {
+                let Kind::Classic(classic) = &mut group.kind;
+                if !classic.is_empty() {
+                    return effects.answer(answer, Err(GroupError::NonEmptyGroup { group: group_id }));
+                }
+                effects.records.extend(group.offsets.removal(&group_id, |_, _, _| true));
+                if !classic.is_simple() {
+                    effects.records.push(GroupRecord::Classic { group: group_id.to_string(), state: None });
+                    classic.become_simple();
+                }
+                effects.answer(answer, Ok(()));
+            })
+        });
+        let group = Arc::clone(id);
+        async move {
+            match begun? {
+                Some(()) => outcome.await,
+                None => Err(GroupError::GroupIdNotFound { group }),
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! After the start: the log of groups is replayed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::core::Core;
+use super::{ClassicGroup, Kind, readiness};
+use crate::engine::group::GroupRecord;
+use crate::types::TopicId;
+
+// === impl Core ===
+
+impl Core {
+    /// Replays the log of groups on the pool; requests are refused with `Loading` until it is done.
+    pub(in crate::engine) fn load_groups(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        self.pool.spawn(Box::new(move || {
+            let outcome = core.replay_groups();
+            let readiness = match outcome {
+                Ok(()) => readiness::READY,
+                Err(why) => {
+                    tracing::error!(%why, "the log of groups cannot be read; groups are not served");
+                    readiness::FAILED
+                }
+            };
+            core.coordinator.readiness.store(readiness, Ordering::Release);
+        }));
+    }
+
+    fn replay_groups(self: &Arc<Self>) -> Result<(), String> {
+        let coordinator = &self.coordinator;
+        let now = self.env.clock.monotonic();
+        let replayed = coordinator.log.replay(|record| match record {
+            GroupRecord::Offset { group, topic, partition, committed } => {
+                let cell = coordinator.find_or_add(&group.into());
+                cell.group.lock().offsets.apply(TopicId(topic), partition, committed);
+            }
+            GroupRecord::Classic { group, state } => {
+                let cell = coordinator.find_or_add(&group.into());
+                let id = Arc::clone(&cell.id);
+                cell.group.lock().kind = Kind::Classic(match state {
+                    Some(state) => ClassicGroup::from_record(id, state, now),
+                    None => ClassicGroup::new(id),
+                });
+            }
+        })?;
+        let mut live = 0;
+        for cell in coordinator.cells() {
+            let mut group = cell.group.lock();
+            live += 1 + group.offsets.iter().count() as u64;
+            let Kind::Classic(classic) = &group.kind;
+            if classic.is_simple() && group.offsets.is_empty() {
+                group.removed = true;
+                drop(group);
+                coordinator.forget(&cell);
+                continue;
+            }
+            let due = self.deadline_to_watch(&mut group);
+            drop(group);
+            if let Some(due) = due {
+                self.watch_deadline(&cell, due);
+            }
+        }
+        coordinator.log.note_live(live);
+        if coordinator.log.wants_snapshot() {
+            coordinator.log.snapshot(self).map_err(|error| error.to_string())?;
+        }
+        if replayed > 0 {
+            tracing::info!(groups = coordinator.groups.read().len(), records = replayed, "groups are loaded");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! The classic protocol's requests: join, sync, heartbeat, leave.
+
+use std::sync::Arc;
+
+use super::super::core::{Core, Engine};
+use super::{Kind, answer_channel};
+use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
+use crate::engine::group::GroupError;
+use crate::engine::group::classic::Join;
+
+// === impl Engine ===
+
+impl Engine {
+    /// Whether this broker coordinates the group.
+    ///
+    /// # Errors
+    /// `InvalidGroupId`, `NotCoordinator`, `Loading`, `Unavailable`.
+    pub fn find_coordinator(&self, group: &str) -> Result<(), GroupError> {
+        self.core.check_coordinator(group)
+    }
+
+    /// Takes a member into the next generation of its group; answered when that begins.
+    ///
+    /// # Errors
+    /// As of JoinGroup; see [`GroupError`].
+    pub fn join_group(
+        &self,
+        request: JoinRequest,
+    ) -> impl Future<Output = Result<Joined, GroupError>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let (answer, outcome) = answer_channel();
+        let begun = core.begin_join(request, answer);
+        async move {
+            begun?;
+            outcome.await
+        }
+    }
+
+    /// A member's assignment; answered when the leader has brought it.
+    ///
+    /// # Errors
+    /// As of SyncGroup; see [`GroupError`].
+    pub fn sync_group(
+        &self,
+        request: SyncRequest,
+    ) -> impl Future<Output = Result<Synced, GroupError>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let (answer, outcome) = answer_channel();
+        let now = core.env.clock.monotonic();
+        let (id, member) = (Arc::clone(&request.group), Arc::clone(&request.name.member));
+        let begun = core.change_existing(&id, |group, effects| {
+            let Kind::Classic(classic) = &mut group.kind;
+            classic.sync(request, now, answer, effects);
+        });
+        async move {
+            match begun? {
+                Some(()) => outcome.await,
+                None => Err(GroupError::UnknownMember { member }),
+            }
+        }
+    }
+
+    /// A member is alive.
+    ///
+    /// # Errors
+    /// As of Heartbeat; see [`GroupError`].
+    pub fn heartbeat(&self, id: &str, name: &MemberName, generation: i32) -> Result<(), GroupError> {
+        let now = self.core.env.clock.monotonic();
+        let outcome = self.core.change_existing(id, |group, _| {
+            let Kind::Classic(classic) = &mut group.kind;
+            classic.heartbeat(name, generation, now)
+        })?;
+        outcome.unwrap_or_else(|| Err(GroupError::UnknownMember { member: Arc::clone(&name.member) }))
+    }
+
+    /// Members go; what became of each.
+    ///
+    /// # Errors
+    /// When the coordinator cannot be asked at all.
+    pub fn leave_group(
+        &self,
+        id: &str,
+        leaving: &[MemberName],
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let now = self.core.env.clock.monotonic();
+        let core = &self.core;
+        let outcomes = core.change_existing(id, |group, effects| {
+            let Kind::Classic(classic) = &mut group.kind;
+            classic.leave(leaving, &core.coordinator.classic, now, effects)
+        })?;
+        let unknown = |name: &MemberName| Err(GroupError::UnknownMember { member: Arc::clone(&name.member) });
+        Ok(outcomes.unwrap_or_else(|| leaving.iter().map(unknown).collect()))
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn begin_join(
+        self: &Arc<Self>,
+        request: JoinRequest,
+        answer: crate::engine::group::Answer<Joined>,
+    ) -> Result<(), GroupError> {
+        let now = self.env.clock.monotonic();
+        let id = Arc::clone(&request.group);
+        // As in Kafka: one that claims to be a member of a group that is not there is none.
+        if !request.name.member.is_empty() && self.coordinator.find(&id).is_none() {
+            self.check_coordinator(&id)?;
+            return Err(GroupError::UnknownMember { member: request.name.member });
+        }
+        let prefix = request.name.instance.clone().unwrap_or_else(|| Arc::clone(&request.client.id));
+        let settings = &self.coordinator.classic;
+        self.change_group(&id, |group, effects| {
+            let Kind::Classic(classic) = &mut group.kind;
+            let join = Join { request, settings, now, answer };
+            classic.join(join, || format!("{prefix}-{}", self.random_uuid()).into(), effects);
+        })
+    }
+
+    /// A random UUID in its usual form.
+    fn random_uuid(&self) -> String {
+        let mut bytes = [0; 16];
+        self.env.entropy.fill(&mut bytes);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+}

@@ -1,0 +1,291 @@
+//! The coordinator: groups behind locks, their log, their deadlines, and the engine's methods on them.
+//!
+//! The state machines of [`group`](super::group) know no time, no log and no tasks; here they get them. A change is made
+//! under the lock of its group; what it leaves to be kept goes to the log of groups ([`log`]), many groups' changes in one
+//! batch with one sync; the answers that stand behind it are given when that is done. Deadlines wait in the purgatory.
+//!
+//! What always holds:
+//!
+//! - Records of one group are in the log in the order of its changes, and its answers are given in that order.
+//! - A committed offset is in [`Offsets`] only when its record is synced, so nobody is told one that a crash takes back.
+//! - One lock at a time: no group's lock is held while another's, or the table's, is taken; answers are given under none.
+//! - Until the log is replayed every request is refused with `Loading`; when it cannot be read, with `Unavailable`.
+//!
+//! Deliberately absent: a topic for the log. It is the broker's own, as the catalog's is (docs/decisions/0013).
+
+mod admin;
+mod deadlines;
+mod load;
+mod log;
+mod members;
+mod offsets;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+pub(super) use self::log::GroupLog;
+use super::core::Core;
+use super::group::classic::{ClassicGroup, ClassicSettings};
+use super::group::offsets::Offsets;
+use super::group::{Answer, Effects, GroupError};
+
+/// All groups.
+pub(super) struct Coordinator {
+    groups: RwLock<HashMap<Arc<str>, Arc<GroupCell>>>,
+    log: GroupLog,
+    readiness: AtomicU8,
+    classic: ClassicSettings,
+    /// `offset.metadata.max.bytes`.
+    metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`.
+    offsets_retention: Duration,
+}
+
+/// A group behind its lock.
+struct GroupCell {
+    id: Arc<str>,
+    group: Mutex<Group>,
+}
+
+/// A group.
+struct Group {
+    kind: Kind,
+    offsets: Offsets,
+    /// How many of its changes are on their way into the log.
+    in_flight: usize,
+    /// The deadline that the purgatory holds for it.
+    scheduled: Option<Duration>,
+    /// No longer in the table: whoever found it there has to look again.
+    removed: bool,
+}
+
+/// Groups by their protocol.
+enum Kind {
+    Classic(ClassicGroup),
+}
+
+/// What a group may not be called, and how much of a name is kept.
+const GROUP_ID_BYTES_MAX: usize = 32_767;
+
+mod readiness {
+    pub(super) const LOADING: u8 = 0;
+    pub(super) const READY: u8 = 1;
+    pub(super) const FAILED: u8 = 2;
+}
+
+// === impl Coordinator ===
+
+impl Coordinator {
+    pub(super) fn new(log: GroupLog, settings: &super::config::BrokerSettings) -> Self {
+        let millis = |name| Duration::from_millis(u64::try_from(settings.int(name)).unwrap_or(0));
+        let count = |name| usize::try_from(settings.int(name)).unwrap_or(0);
+        Self {
+            groups: RwLock::default(),
+            log,
+            readiness: AtomicU8::new(readiness::LOADING),
+            classic: ClassicSettings {
+                initial_rebalance_delay: millis("group.initial.rebalance.delay.ms"),
+                session_timeout_min: millis("group.min.session.timeout.ms"),
+                session_timeout_max: millis("group.max.session.timeout.ms"),
+                members_max: count("group.max.size"),
+            },
+            metadata_bytes_max: count("offset.metadata.max.bytes"),
+            offsets_retention: millis("offsets.retention.minutes") * 60_000,
+        }
+    }
+
+    pub(super) fn log(&self) -> &GroupLog {
+        &self.log
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<GroupCell>> {
+        self.groups.read().get(id).cloned()
+    }
+
+    fn find_or_add(&self, id: &Arc<str>) -> Arc<GroupCell> {
+        if let Some(cell) = self.find(id) {
+            return cell;
+        }
+        let mut groups = self.groups.write();
+        Arc::clone(groups.entry(Arc::clone(id)).or_insert_with(|| Arc::new(GroupCell::new(id))))
+    }
+
+    /// All groups there are at this moment.
+    fn cells(&self) -> Vec<Arc<GroupCell>> {
+        self.groups.read().values().cloned().collect()
+    }
+
+    /// Takes an empty group off the table. Nobody may hold its lock.
+    fn forget(&self, cell: &Arc<GroupCell>) {
+        let mut groups = self.groups.write();
+        if groups.get(&cell.id).is_some_and(|known| Arc::ptr_eq(known, cell)) {
+            groups.remove(&cell.id);
+        }
+    }
+}
+
+// === impl GroupCell ===
+
+impl GroupCell {
+    fn new(id: &Arc<str>) -> Self {
+        let group = Group {
+            kind: Kind::Classic(ClassicGroup::new(Arc::clone(id))),
+            offsets: Offsets::default(),
+            in_flight: 0,
+            scheduled: None,
+            removed: false,
+        };
+        Self { id: Arc::clone(id), group: Mutex::new(group) }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    /// Whether it has no members, and nothing of it is on its way.
+    fn is_idle(&self) -> bool {
+        let Kind::Classic(classic) = &self.kind;
+        classic.is_empty() && self.in_flight == 0
+    }
+
+    /// Whether there is nothing to it but its name.
+    fn is_blank(&self) -> bool {
+        let Kind::Classic(classic) = &self.kind;
+        self.is_idle() && classic.is_simple() && self.offsets.is_empty()
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let Kind::Classic(classic) = &self.kind;
+        classic.next_deadline()
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Whether requests about `group` are for this broker, now.
+    pub(super) fn check_coordinator(&self, group: &str) -> Result<(), GroupError> {
+        if self.is_stopping() {
+            return Err(unavailable("the broker is stopping"));
+        }
+        if !self.image.load().coordinates(group) {
+            return Err(GroupError::NotCoordinator);
+        }
+        match self.coordinator.readiness.load(Ordering::Acquire) {
+            readiness::READY => Ok(()),
+            readiness::LOADING => Err(GroupError::Loading),
+            _ => Err(unavailable("the log of groups cannot be read")),
+        }
+    }
+
+    /// Changes a group under its lock, making it where there is none, and sees to what that leaves to be done.
+    fn change_group<T>(
+        self: &Arc<Self>,
+        id: &Arc<str>,
+        change: impl FnOnce(&mut Group, &mut Effects) -> T,
+    ) -> Result<T, GroupError> {
+        check_group_id(id)?;
+        self.check_coordinator(id)?;
+        loop {
+            let cell = self.coordinator.find_or_add(id);
+            let mut group = cell.group.lock();
+            if group.removed {
+                drop(group);
+                // Whoever removed it is about to take it off the table.
+                self.coordinator.forget(&cell);
+                continue;
+            }
+            let mut effects = Effects::default();
+            let outcome = change(&mut group, &mut effects);
+            self.settle(&cell, group, effects);
+            return Ok(outcome);
+        }
+    }
+
+    /// As [`Self::change_group`] of a group that is there; None when there is none.
+    fn change_existing<T>(
+        self: &Arc<Self>,
+        id: &str,
+        change: impl FnOnce(&mut Group, &mut Effects) -> T,
+    ) -> Result<Option<T>, GroupError> {
+        self.check_coordinator(id)?;
+        let Some(cell) = self.coordinator.find(id) else { return Ok(None) };
+        let mut group = cell.group.lock();
+        if group.removed {
+            return Ok(None);
+        }
+        let mut effects = Effects::default();
+        let outcome = change(&mut group, &mut effects);
+        self.settle(&cell, group, effects);
+        Ok(Some(outcome))
+    }
+
+    /// Lets go of a group after a change: its records go to the log, its answers are given now or after them, and its
+    /// next deadline is waited for.
+    fn settle(
+        self: &Arc<Self>,
+        cell: &Arc<GroupCell>,
+        mut group: parking_lot::MutexGuard<'_, Group>,
+        mut effects: Effects,
+    ) {
+        let Kind::Classic(classic) = &mut group.kind;
+        if classic.note_empty(self.env.clock.now_ms()) {
+            effects.records.push(classic.to_record());
+        }
+        let waits = !effects.records.is_empty() || group.in_flight > 0;
+        let answers = if waits {
+            if !effects.records.is_empty() || !effects.answers.is_empty() {
+                group.in_flight += 1;
+                self.coordinator.log.queue(log::Entry { cell: Arc::clone(cell), effects });
+            }
+            Vec::new()
+        } else {
+            effects.answers
+        };
+        let due = self.deadline_to_watch(&mut group);
+        // What a request made and left as it was made need not stay.
+        group.removed = group.is_blank();
+        let removed = group.removed;
+        drop(group);
+        if removed {
+            self.coordinator.forget(cell);
+        }
+        for answer in answers {
+            answer(Ok(()));
+        }
+        if waits {
+            self.coordinator.log.start(self);
+        }
+        if let Some(due) = due {
+            self.watch_deadline(cell, due);
+        }
+    }
+}
+
+/// A channel for one answer: the end that a state machine keeps, and the future of the outcome.
+fn answer_channel<T: Send + 'static>()
+-> (Answer<T>, impl Future<Output = Result<T, GroupError>> + Send + use<T>) {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Who asked may have gone.
+    let answer = Box::new(move |outcome| drop(sender.send(outcome)));
+    (answer, async move { receiver.await.unwrap_or_else(|_| Err(unavailable("the broker is stopping"))) })
+}
+
+fn check_group_id(id: &Arc<str>) -> Result<(), GroupError> {
+    if id.is_empty() || id.len() > GROUP_ID_BYTES_MAX {
+        return Err(GroupError::InvalidGroupId { group: Arc::clone(id) });
+    }
+    Ok(())
+}
+
+fn unavailable(why: &str) -> GroupError {
+    GroupError::Unavailable { why: why.to_owned() }
+}
