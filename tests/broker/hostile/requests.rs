@@ -58,8 +58,10 @@ async fn f22_what_is_not_served_ends_the_connection() {
 #[tokio::test]
 async fn f22_bodies_that_lie_about_their_lengths_end_the_connection() {
     let broker = broker(&[]).await;
+    // ApiVersions and the first versions of ListGroups say nothing that could be a lie.
     for api in APIS.iter().filter(|api| api.key.code() != 18) {
-        for version in [api.served_from, api.last] {
+        let first = if api.key.code() == 16 { 4 } else { api.served_from };
+        for version in [first, api.last] {
             let mut frame = header(api.key.code(), version);
             if version >= api.flexible_from {
                 frame.push(0);
