@@ -10,6 +10,8 @@ mod as_kafka;
 mod connections;
 #[path = "broker/fixture.rs"]
 mod fixture;
+#[path = "broker/groups/mod.rs"]
+mod groups;
 #[path = "broker/hostile/mod.rs"]
 mod hostile;
 #[path = "broker/metadata.rs"]

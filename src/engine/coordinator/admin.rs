@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::core::Engine;
-use super::{Kind, answer_channel, check_group_id};
+use super::{Kind, answer_channel};
 use crate::engine::api::group::{GroupDescription, GroupListing};
 use crate::engine::group::{GroupError, GroupRecord};
 
@@ -58,19 +58,15 @@ impl Engine {
         let core = Arc::clone(&self.core);
         let (answer, outcome) = answer_channel();
         let group_id = Arc::clone(id);
-        let begun = check_group_id(id).and_then(|()| {
-            core.change_existing(id, |group, effects| {
-                let Kind::Classic(classic) = &mut group.kind;
-                if !classic.is_empty() {
-                    return effects.answer(answer, Err(GroupError::NonEmptyGroup { group: group_id }));
-                }
-                effects.records.extend(group.offsets.removal(&group_id, |_, _, _| true));
-                if !classic.is_simple() {
-                    effects.records.push(GroupRecord::Classic { group: group_id.to_string(), state: None });
-                    classic.become_simple();
-                }
-                effects.answer(answer, Ok(()));
-            })
+        let begun = core.change_existing(id, |group, effects| {
+            let Kind::Classic(classic) = &mut group.kind;
+            if !classic.is_empty() {
+                return effects.answer(answer, Err(GroupError::NonEmptyGroup { group: group_id }));
+            }
+            classic.become_simple();
+            // One record for all of it, offsets that are on their way into the log included.
+            effects.records.push(GroupRecord::Gone { group: group_id.to_string() });
+            effects.answer(answer, Ok(()));
         });
         let group = Arc::clone(id);
         async move {

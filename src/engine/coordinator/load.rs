@@ -43,6 +43,13 @@ impl Core {
                     None => ClassicGroup::new(id),
                 });
             }
+            GroupRecord::Gone { group } => {
+                if let Some(cell) = coordinator.find(&group) {
+                    let mut known = cell.group.lock();
+                    known.kind = Kind::Classic(ClassicGroup::new(Arc::clone(&cell.id)));
+                    known.offsets.clear();
+                }
+            }
         })?;
         let mut live = 0;
         for cell in coordinator.cells() {

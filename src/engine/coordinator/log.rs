@@ -284,8 +284,12 @@ impl super::Group {
     /// Takes in the offsets among what was kept.
     fn apply_offsets(&mut self, records: Vec<GroupRecord>) {
         for record in records {
-            if let GroupRecord::Offset { topic, partition, committed, .. } = record {
-                self.offsets.apply(TopicId(topic), partition, committed);
+            match record {
+                GroupRecord::Offset { topic, partition, committed, .. } => {
+                    self.offsets.apply(TopicId(topic), partition, committed);
+                }
+                GroupRecord::Gone { .. } => self.offsets.clear(),
+                GroupRecord::Classic { .. } => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::core::{Core, Engine};
-use super::{Kind, answer_channel};
+use super::{Kind, answer_channel, check_group_id};
 use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
 use crate::engine::group::GroupError;
 use crate::engine::group::classic::Join;
@@ -103,6 +103,7 @@ impl Core {
     ) -> Result<(), GroupError> {
         let now = self.env.clock.monotonic();
         let id = Arc::clone(&request.group);
+        check_group_id(&id)?;
         // As in Kafka: one that claims to be a member of a group that is not there is none.
         if !request.name.member.is_empty() && self.coordinator.find(&id).is_none() {
             self.check_coordinator(&id)?;

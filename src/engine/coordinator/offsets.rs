@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
-use super::{Group, Kind, answer_channel};
+use super::{Group, Kind, answer_channel, check_group_id};
 use crate::engine::api::TopicRef;
 use crate::engine::api::group::{
     CommitOffsetsRequest, CommittedOffset, Committer, FetchOffsetsRequest, FetchedOffsets, OffsetToCommit,
@@ -93,24 +93,26 @@ impl Engine {
         let (answer, outcome) = answer_channel();
         let image = core.image.load_full();
         let group_id = Arc::clone(id);
-        let begun = core.change_existing(id, |group, effects| {
-            let outcomes = partitions.into_iter().map(|(topic, partition)| {
-                let (name, known) = find_partition(&image, &topic, partition)?;
-                if group.reads(&name) {
-                    return Err(GroupError::SubscribedToTopic { topic: name });
-                }
-                if group.offsets.get(known, partition).is_some() {
-                    effects.records.push(GroupRecord::Offset {
-                        group: group_id.to_string(),
-                        topic: known.0,
-                        partition,
-                        committed: None,
-                    });
-                }
-                Ok(())
-            });
-            let outcomes: Vec<_> = outcomes.collect();
-            effects.answer(answer, Ok(outcomes));
+        let begun = check_group_id(id).and_then(|()| {
+            core.change_existing(id, |group, effects| {
+                let outcomes = partitions.into_iter().map(|(topic, partition)| {
+                    let (name, known) = find_partition(&image, &topic, partition)?;
+                    if group.reads(&name) {
+                        return Err(GroupError::SubscribedToTopic { topic: name });
+                    }
+                    if group.offsets.get(known, partition).is_some() {
+                        effects.records.push(GroupRecord::Offset {
+                            group: group_id.to_string(),
+                            topic: known.0,
+                            partition,
+                            committed: None,
+                        });
+                    }
+                    Ok(())
+                });
+                let outcomes: Vec<_> = outcomes.collect();
+                effects.answer(answer, Ok(outcomes));
+            })
         });
         let group = Arc::clone(id);
         async move {

@@ -54,6 +54,11 @@ impl Offsets {
         }
     }
 
+    /// All of them are gone.
+    pub(crate) fn clear(&mut self) {
+        self.topics.clear();
+    }
+
     /// All of them, by topic and partition.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TopicId, i32, &Committed)> {
         self.topics.iter().flat_map(|(&topic, partitions)| {

@@ -11,6 +11,8 @@ pub(crate) enum GroupRecord {
     Offset { group: String, topic: [u8; 16], partition: i32, committed: Option<Committed> },
     /// A group of the classic protocol, whole; None when it is gone.
     Classic { group: String, state: Option<ClassicRecord> },
+    /// A group is gone with all that was kept of it before.
+    Gone { group: String },
 }
 
 /// A classic group.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::dispatch::Call;
 use super::super::error_code::group_error_code;
 use super::groups::text;
-use super::{GROUP_OPERATIONS, NOT_ASKED, when_asked};
+use super::{GROUP_OPERATIONS, when_asked};
 use crate::engine::GroupError;
 use crate::wire::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
@@ -46,7 +46,10 @@ pub(in crate::kafka) fn handle(call: &Call, request: &DescribeGroupsRequest) -> 
                 let mut described = DescribedGroup {
                     group_id: id,
                     group_state: if not_found { "Dead".into() } else { Default::default() },
-                    authorized_operations: NOT_ASKED,
+                    authorized_operations: when_asked(
+                        request.include_authorized_operations,
+                        GROUP_OPERATIONS,
+                    ),
                     ..Default::default()
                 };
                 if !not_found || call.version >= NOT_FOUND_FROM {

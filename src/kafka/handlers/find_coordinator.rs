@@ -16,10 +16,15 @@ const BATCHED_FROM: i16 = 4;
 pub(in crate::kafka) fn handle(call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
     let find = |key: &Str| find(call, request.key_type, key);
     if call.version >= BATCHED_FROM {
-        let coordinators = request.coordinator_keys.iter().map(|key| find(&key));
+        let coordinators = request.coordinator_keys.iter().map(|key| {
+            let found = find(&key);
+            // As Kafka does: no text rather than none.
+            Coordinator { error_message: found.error_message.or_else(|| Some(Str::default())), ..found }
+        });
         return FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() };
     }
     let Coordinator { node_id, host, port, error_code, error_message, .. } = find(&request.key);
+    let error_message = error_message.or_else(|| Some(Str::from_static("NONE")));
     FindCoordinatorResponse { node_id, host, port, error_code, error_message, ..Default::default() }
 }
 
