@@ -225,7 +225,7 @@ impl Log {
             index.offsets.size_bytes() + offset_index::ENTRY_BYTES > limit
                 || index.times.size_bytes() + time_index::ENTRY_BYTES > limit
         });
-        too_large || too_far || index_full || self.is_old(&writer.active, now_ms)
+        writer.must_roll || too_large || too_far || index_full || self.is_old(&writer.active, now_ms)
     }
 }
 

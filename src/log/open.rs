@@ -294,6 +294,7 @@ impl Opening {
             position: active.size_bytes(),
             next_offset,
             allocated_to: 0,
+            must_roll: false,
             producers,
             append_time_ms: self.newest_append_time(active)?,
             closed: false,

@@ -98,7 +98,9 @@ impl Log {
             let epochs = self.epochs.read().clone();
             self.replace_epochs(writer, &epochs, self.log_start_offset()).map_err(RollError::of_replace)?;
         }
+        writer.must_roll = true;
         let active = self.begin_segment(writer.next_offset)?;
+        writer.must_roll = false;
         self.finish_sealed(writer, &sealed, now_ms);
         let mut segments = self.segments.load().to_vec();
         segments.push(Arc::clone(&active));

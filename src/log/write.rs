@@ -34,6 +34,9 @@ pub(super) struct Writer {
     pub(super) next_offset: Offset,
     /// Up to where blocks are reserved.
     pub(super) allocated_to: u64,
+    /// Whether a roll failed when it made the new file, which may be there all the same. Recovery would take the active
+    /// segment to end where that one begins, so nothing is appended to it any more.
+    pub(super) must_roll: bool,
     pub(super) producers: ProducerStates,
     /// The last time stamped by `LogAppendTime`.
     pub(super) append_time_ms: TimestampMs,

@@ -211,3 +211,22 @@ fn a_full_disk_refuses_appends_and_takes_them_again_when_space_returns() {
     drop(log);
     drop(run.recover(0));
 }
+
+/// Found by the simulation of compaction: the making of a new segment failed though the file was made, a smaller batch still
+/// fitted into the old one and was acknowledged there, and after a crash the old segment ended where the new file began.
+#[test]
+fn a_roll_that_failed_after_it_had_made_the_file_hides_nothing_that_is_acknowledged_later() {
+    let mut run = Run::new(4);
+    run.config = small_segments();
+    let (log, _) = run.open().unwrap();
+    append(&log, batch(&[&[1; 1500]])).unwrap();
+    run.world.disk.inject(Fault { effective: true, ..Fault::once(Op::Open, ".log") });
+    append(&log, batch(&[&[2; 1500]])).expect_err("no new segment");
+    append(&log, batch(&[b"small"])).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    run.world.disk.kill();
+    let (log, report) = run.open().unwrap();
+    assert_eq!((report.damaged, log.log_end_offset()), (vec![], 2));
+    assert_eq!(records(&log)[1].1, &b"small"[..]);
+}
