@@ -40,7 +40,8 @@ const CODEC_BITS: i16 = 0b111;
 const LOG_APPEND_TIME_BIT: i16 = 1 << 3;
 const TRANSACTIONAL_BIT: i16 = 1 << 4;
 const CONTROL_BIT: i16 = 1 << 5;
-const DELETE_HORIZON_BIT: i16 = 1 << 6;
+/// The base timestamp is a delete horizon (KIP-534).
+pub(super) const DELETE_HORIZON_BIT: i16 = 1 << 6;
 
 /// The bits that a client may set; control and timestamp type are refused with reasons of their own.
 pub(super) const CLIENT_ATTRIBUTES: i16 = CODEC_BITS | LOG_APPEND_TIME_BIT | TRANSACTIONAL_BIT | CONTROL_BIT;

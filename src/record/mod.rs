@@ -16,6 +16,7 @@
 
 mod batch;
 mod builder;
+mod compact;
 mod compression;
 pub mod control;
 mod error;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use batch::{Batch, Header, Record, RecordIter, TimestampedOffset, batches};
 pub use builder::BatchBuilder;
+pub use compact::{KeyedRecord, Remains};
 pub use compression::{Compression, ParseCompressionError};
 pub use error::{BatchError, BatchErrorKind, RecordFault, RecordProblem};
 pub use header::{
