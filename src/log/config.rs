@@ -17,7 +17,17 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// `producer.id.expiration.ms`: an idempotent producer is forgotten after this long without a batch.
     pub producer_id_expiration_ms: u64,
-    /// How much of a record batch is decompressed at most when a lookup by time looks inside it.
+    /// `cleanup.policy` has `compact`: of each key only the newest record is kept for good.
+    pub compact: bool,
+    /// `delete.retention.ms`: how long tombstones stay after they were first cleaned.
+    pub delete_retention_ms: u64,
+    /// `min.compaction.lag.ms`: a segment is not cleaned while it has a record younger than this.
+    pub min_compaction_lag_ms: u64,
+    /// `max.compaction.lag.ms`: a record is cleaned at this age, however few there are.
+    pub max_compaction_lag_ms: u64,
+    /// `min.cleanable.dirty.ratio`, in millionths: how much of the log is to be cleaned before it is.
+    pub min_cleanable_dirty_ppm: u32,
+    /// How much of a record batch is decompressed at most when a lookup by time or the cleaner looks inside it.
     pub decompressed_bytes_max: usize,
 }
 
@@ -35,6 +45,11 @@ impl Default for LogConfig {
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,
             producer_id_expiration_ms: DAY_MS,
+            compact: false,
+            delete_retention_ms: DAY_MS,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: u64::MAX,
+            min_cleanable_dirty_ppm: 500_000,
             decompressed_bytes_max: 64 << 20,
         }
     }

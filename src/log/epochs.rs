@@ -47,6 +47,12 @@ impl Epochs {
         above.checked_sub(1).map(|index| self.entries[index].0)
     }
 
+    /// Whether every epoch of `other` is the one that begins there or holds there: what is left of the batches after some
+    /// were compacted away.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.entries.iter().all(|&(epoch, start)| self.at(start) == Some(epoch))
+    }
+
     /// The largest epoch at or below `epoch`, and where it ends; None when `epoch` is newer than all.
     ///
     /// Source: KIP-101, KIP-320; an epoch older than all gets itself and the first start offset.

@@ -173,6 +173,7 @@ impl Log {
             }
             // A batch that the log start cuts through counts: its records above the start may be the newest.
             if header.last_offset() >= from
+                && header.record_count > 0
                 && header.max_timestamp >= 0
                 && largest.is_none_or(|(known, _)| known < header.max_timestamp)
             {

@@ -17,20 +17,22 @@
 //! - Appending and committing are two steps: [`Log::append`] moves the log end offset, the committer syncs and
 //!   moves the high watermark.
 //! - Segments hold record batches byte for byte as the wire carries them and as Kafka's `.log` files do.
-//! - Bytes below the log end never change. Reads are slices of read-only maps and outlive deletion.
+//! - Bytes below the log end never change in a file; a cleaned segment is a new one. Reads are slices of read-only maps
+//!   and outlive deletion.
 //! - All files but the segments can be rebuilt from them. A wrong index costs time, never a wrong answer.
 //! - Only the active segment has un-synced bytes, at most [`UNSYNCED_BYTES_MAX`] (the engine's duty).
 //! - A failed sync fences the log for good; a failed append leaves it as it was.
 //! - Damage deletes nothing: its offsets are refused, all others served.
 //!
 //! Deliberately absent: topics, sockets, tasks and the clock (each call that needs the time is given it); any
-//! cache of records (the kernel has one); truncation of what was appended; compaction, so far.
+//! cache of records (the kernel has one); truncation of what was appended.
 //!
 //! Where to look: `append`, `write`, `roll`, `sync` write; `read`, `lookup` read, both by `walk`; `open`, `recovery` and
-//! `damage` deal with what a crash leaves; `retention` deletes; `segment` and `resources` keep maps and descriptors
+//! `damage` deal with what a crash leaves; `retention` deletes, `clean` compacts; `segment` and `resources` keep maps and descriptors
 //! within their budget. `docs/FORMATS.md` has every byte on disk.
 
 mod append;
+mod clean;
 mod config;
 mod cut;
 mod damage;
@@ -66,6 +68,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 pub use append::{AppendBatch, Appended};
+pub use clean::{CleanStep, Cleanable, Cleaned, Cleaning};
 pub use config::LogConfig;
 pub use error::{AppendError, LogError, ReadError};
 pub use lookup::TimestampHit;
@@ -77,6 +80,7 @@ pub use sync::{SyncTarget, SyncedUpTo};
 pub use verify::{Finding, Severity, VerifyReport, verify};
 
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use clean::{Progress, Structure};
 use epochs::Epochs;
 use segment::Segment;
 use sync::Synced;
@@ -99,6 +103,11 @@ pub struct Log {
     log_end_offset: AtomicI64,
     high_watermark: AtomicI64,
     epochs: RwLock<Epochs>,
+    /// Held by whoever removes or replaces sealed segments. Taken before `writer`, never after, so that an append does not
+    /// wait for a deletion's syncs.
+    structure: Mutex<Structure>,
+    /// How far the log is cleaned.
+    cleaned: Progress,
     /// The one lock of writers. Taken before `epochs` and `synced`, never after.
     writer: Mutex<Writer>,
     synced: Mutex<Synced>,

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Cut(u32),
     /// Nothing; the name alone says that the log starts at the offset.
     Start,
+    /// The cleaned batches of all segments from the offset up to this one, whose place they are to take.
+    Swap(Offset),
 }
 
 /// The name of a segment's record batches.
@@ -57,6 +59,16 @@ pub(super) fn start(offset: Offset) -> String {
     format!("{offset:020}.start")
 }
 
+/// The name of a cleaned segment while it is written; it ends like all names that an opening removes.
+pub(super) fn cleaned(base_offset: Offset) -> String {
+    format!("{base_offset:020}.cleaned{BESIDE_SUFFIX}")
+}
+
+/// The name of a cleaned segment that is whole and takes the place of those in `[base_offset, next_offset)`.
+pub(super) fn swap(base_offset: Offset, next_offset: Offset) -> String {
+    format!("{base_offset:020}.{next_offset:020}.swap")
+}
+
 /// What a name stands for; None for one that is not ours.
 pub(super) fn parse(name: &str) -> Option<(Offset, Kind)> {
     let (digits, rest) = name.split_at_checked(20)?;
@@ -70,7 +82,13 @@ pub(super) fn parse(name: &str) -> Option<(Offset, Kind)> {
         ".timeindex" => Kind::TimeIndex,
         ".snapshot" => Kind::Snapshot,
         ".start" => Kind::Start,
-        _ => Kind::Cut(rest.strip_prefix('.')?.strip_suffix(".cut")?.parse().ok()?),
+        _ => match rest.strip_prefix('.')?.rsplit_once('.')? {
+            (number, "cut") => Kind::Cut(number.parse().ok()?),
+            (next, "swap") if next.len() == 20 && next.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Kind::Swap(next.parse().ok()?)
+            }
+            _ => return None,
+        },
     };
     Some((offset, kind))
 }
@@ -88,6 +106,8 @@ mod tests {
             assert_eq!(parse(&snapshot(offset)), Some((offset, Kind::Snapshot)));
             assert_eq!(parse(&start(offset)), Some((offset, Kind::Start)));
             assert_eq!(parse(&cut(offset, 3)), Some((offset, Kind::Cut(3))));
+            assert_eq!(parse(&swap(3, offset)), Some((3, Kind::Swap(offset))));
+            assert!(cleaned(offset).ends_with(BESIDE_SUFFIX) && parse(&cleaned(offset)).is_none());
         }
         assert_eq!(log(42), "00000000000000000042.log");
     }
@@ -103,6 +123,8 @@ mod tests {
             "00000000000000000042.log.tmp",
             "00000000000000000042",
             "00000000000000000042..cut",
+            "00000000000000000042.7.swap",
+            "00000000000000000042.swap",
             "äääääääääääääääääääää.log",
         ] {
             assert_eq!(parse(name), None, "{name}");

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::Log;
+use super::clean::{self, Progress, Structure};
 use super::config::LogConfig;
 use super::epochs::Epochs;
 use super::error::LogError;
@@ -76,6 +77,8 @@ pub(super) struct Files {
     pub(super) snapshots: Vec<Offset>,
     /// Log starts that are told by a name.
     pub(super) starts: Vec<Offset>,
+    /// Cleaned segments that were about to take the place of others: base offset and end.
+    swaps: Vec<(Offset, Offset)>,
     /// Left over from replacing a file.
     beside: Vec<String>,
 }
@@ -146,6 +149,12 @@ impl Opening {
         let mut files = list(&*self.disk(), &self.dir)?;
         for name in &files.beside {
             self.disk().remove_file(&self.dir.join(name))?;
+        }
+        if !files.swaps.is_empty() {
+            for &(base_offset, next_offset) in &files.swaps {
+                clean::finish_swap_on_disk(&*self.disk(), &self.dir, base_offset, next_offset)?;
+            }
+            files = list(&*self.disk(), &self.dir)?;
         }
         self.load_epochs(&files)?;
         self.load_index_records();
@@ -305,6 +314,7 @@ impl Opening {
         };
         self.count();
         let known = std::mem::take(&mut self.index_records);
+        let cleaned = Progress::load(&*self.disk(), &self.dir, active.base_offset);
         let log = Log {
             dir: self.dir,
             config: ArcSwap::from_pointee(self.config),
@@ -315,6 +325,8 @@ impl Opening {
             log_end_offset: AtomicI64::new(next_offset),
             high_watermark: AtomicI64::new(next_offset),
             epochs: RwLock::new(epochs),
+            structure: Mutex::new(Structure::default()),
+            cleaned,
             writer: Mutex::new(writer),
             synced: Mutex::new(Synced { up_to, bytes: 0 }),
             appended_bytes: AtomicU64::new(0),
@@ -344,6 +356,7 @@ fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Files> {
             }
             Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
             Some((offset, Kind::Start)) => files.starts.push(offset),
+            Some((offset, Kind::Swap(next_offset))) => files.swaps.push((offset, next_offset)),
             Some(_) => {}
             None if name.ends_with(names::BESIDE_SUFFIX) => files.beside.push(name),
             None => {}

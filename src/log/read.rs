@@ -34,8 +34,8 @@ pub struct ReadOutcome {
     pub records: Vec<Bytes>,
     /// Their size together.
     pub size_bytes: usize,
-    /// The base offset of the first batch, which may lie below the offset asked for; that offset when there is
-    /// no batch.
+    /// The base offset of the first batch, which may lie below the offset asked for, or above where compaction left a gap;
+    /// that offset when there is no batch.
     pub first_offset: Offset,
     /// The offset after the last batch; the offset asked for when there is none.
     pub next_offset: Offset,

@@ -55,6 +55,12 @@ pub struct LogCounters {
     pub segments_rolled: AtomicU64,
     /// Segments removed by retention or by deletion of records.
     pub segments_deleted: AtomicU64,
+    /// Cleaned segments that took the place of one or more.
+    pub segments_cleaned: AtomicU64,
+    /// By how many bytes cleaning made logs smaller.
+    pub cleaned_bytes: AtomicU64,
+    /// Records without a key that the cleaner found in a compacted log and dropped.
+    pub keyless_records: AtomicU64,
     /// Reads that copied because no map was to be had.
     pub unmapped_reads: AtomicU64,
 }

@@ -38,6 +38,8 @@ impl Log {
     /// # Errors
     /// `OffsetOutOfRange` above the high watermark; `Fenced`; `Io`.
     pub fn delete_records(&self, to: Offset) -> Result<Deleted, LogError> {
+        let mut structure = self.structure.lock();
+        self.finish_swap(&mut structure)?;
         let mut writer = self.writer.lock();
         let high_watermark = self.high_watermark();
         if to < 0 || to > high_watermark {
@@ -54,6 +56,8 @@ impl Log {
     /// # Errors
     /// `Fenced`, `SyncFailed`, `Io`.
     pub fn retain(&self, now_ms: TimestampMs) -> Result<Deleted, LogError> {
+        let mut structure = self.structure.lock();
+        self.finish_swap(&mut structure)?;
         let mut writer = self.writer.lock();
         if self.is_fenced() || writer.closed {
             return Err(LogError::Fenced);
@@ -83,18 +87,27 @@ impl Log {
     }
 
     /// Whether all of a segment is older than `retention.ms`.
+    fn is_expired(&self, segment: &Arc<Segment>, now_ms: TimestampMs) -> Result<bool, LogError> {
+        let Some(retention_ms) = self.config.load().retention_ms else { return Ok(false) };
+        let newest_ms = self.newest_ms(segment, now_ms)?;
+        Ok(u64::try_from(now_ms.saturating_sub(newest_ms)).is_ok_and(|age_ms| age_ms > retention_ms))
+    }
+
+    /// The time of the newest record of a segment.
     ///
     /// The largest timestamp decides. One that lies in the future, which a producer may set as it likes, would
     /// keep the segment for ever; then, as when there is none, the time of the last append does.
-    fn is_expired(&self, segment: &Arc<Segment>, now_ms: TimestampMs) -> Result<bool, LogError> {
-        let Some(retention_ms) = self.config.load().retention_ms else { return Ok(false) };
+    pub(super) fn newest_ms(
+        &self,
+        segment: &Arc<Segment>,
+        now_ms: TimestampMs,
+    ) -> Result<TimestampMs, LogError> {
         let error_at = |error| LogError::at(segment.log_path())(error);
         let largest = self.largest_timestamp(segment).map_err(error_at)?;
-        let newest_ms = match largest.map(|largest| largest.timestamp_ms) {
-            Some(timestamp_ms) if (0..=now_ms).contains(&timestamp_ms) => timestamp_ms,
-            _ => segment.last_append_ms().map_err(error_at)?,
-        };
-        Ok(u64::try_from(now_ms.saturating_sub(newest_ms)).is_ok_and(|age_ms| age_ms > retention_ms))
+        match largest.map(|largest| largest.timestamp_ms) {
+            Some(timestamp_ms) if (0..=now_ms).contains(&timestamp_ms) => Ok(timestamp_ms),
+            _ => segment.last_append_ms().map_err(error_at),
+        }
     }
 
     fn move_start(&self, writer: &mut Writer, to: Offset) -> Result<Deleted, LogError> {

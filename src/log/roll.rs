@@ -72,9 +72,15 @@ impl Log {
         Ok(true)
     }
 
-    /// Whether a segment has been written to for `segment.ms` or longer.
+    /// Whether a segment has been written to for `segment.ms` or longer; in a compacted log also for
+    /// `max.compaction.lag.ms`.
     pub(super) fn is_old(&self, segment: &Segment, now_ms: TimestampMs) -> bool {
-        let segment_ms = self.config.load().segment_ms;
+        let config = self.config.load();
+        // Only closed segments are cleaned.
+        let segment_ms = match config.compact {
+            true => config.segment_ms.min(config.max_compaction_lag_ms),
+            false => config.segment_ms,
+        };
         segment.first_append_ms().is_some_and(|first_ms| {
             u64::try_from(now_ms.saturating_sub(first_ms)).is_ok_and(|age_ms| age_ms >= segment_ms)
         })

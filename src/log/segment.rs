@@ -34,6 +34,9 @@ pub(super) struct Segment {
     /// Bytes known to be on the disk.
     synced_bytes: AtomicU64,
     sealed: AtomicBool,
+    /// Whether its names stand for other files, or soon will: nothing is opened by name any more, and what is held is
+    /// kept for those who still read.
+    pinned: AtomicBool,
     /// When the segment got its first and its last batch, by the wall clock; -1 when not known.
     first_append_ms: AtomicI64,
     last_append_ms: AtomicI64,
@@ -83,6 +86,7 @@ impl Segment {
             next_offset: AtomicI64::new(parts.next_offset),
             synced_bytes: AtomicU64::new(parts.size_bytes),
             sealed: AtomicBool::new(parts.sealed),
+            pinned: AtomicBool::new(false),
             first_append_ms: AtomicI64::new(-1),
             last_append_ms: AtomicI64::new(-1),
             map_bytes: parts.map_bytes,
@@ -196,8 +200,36 @@ impl Segment {
         self.resources.took(Holding::File, 1, self);
     }
 
+    /// Makes the segment independent of its names: readers that have it go on, whatever becomes of its files.
+    pub(super) fn pin(self: &Arc<Self>, interval_bytes: u32) -> io::Result<()> {
+        self.pinned.store(true, Ordering::Release);
+        // In this order: whoever gives either back now sees the mark.
+        let held = self.file().and_then(|_| self.with_index(interval_bytes, |_| ()));
+        if held.is_err() {
+            self.unpin();
+        }
+        held
+    }
+
+    /// Takes the mark back: the names stand for this segment as before.
+    pub(super) fn unpin(&self) {
+        self.pinned.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Acquire)
+    }
+
     fn close_file(&self) {
         if self.file.lock().take().is_some() {
+            self.resources.gave(Holding::File, 1);
+        }
+    }
+
+    /// Closes the file unless its name may be another's.
+    fn spare_file(&self) {
+        let mut slot = self.file.lock();
+        if !self.is_pinned() && slot.take().is_some() {
             self.resources.gave(Holding::File, 1);
         }
     }
@@ -232,7 +264,7 @@ impl Segment {
         }
         // The map alone serves a sealed segment.
         if sealed {
-            self.close_file();
+            self.spare_file();
         }
         Some(map)
     }
@@ -340,6 +372,9 @@ impl Segment {
                     return false;
                 }
                 let Some(mut slot) = self.file.try_lock() else { return false };
+                if self.is_pinned() {
+                    return false;
+                }
                 if slot.take().is_some() {
                     self.resources.gave(Holding::File, 1);
                 }
@@ -350,6 +385,9 @@ impl Segment {
                     return false;
                 }
                 let Some(mut slot) = self.index.try_write() else { return false };
+                if self.is_pinned() {
+                    return false;
+                }
                 *slot = None;
                 self.release_index_budget();
                 true

@@ -49,7 +49,8 @@ impl SegmentIndex {
     ) {
         let relative = u32::try_from(header.last_offset() - base_offset)
             .expect("a segment is rolled before its relative offsets overflow");
-        let timestamp_ms = header.max_timestamp;
+        // Of a batch that compaction has emptied, only the offsets are left.
+        let timestamp_ms = if header.record_count == 0 { -1 } else { header.max_timestamp };
         if timestamp_ms > self.largest.map_or(-1, |largest| largest.timestamp_ms) {
             self.largest = Some(TimeEntry { timestamp_ms, relative });
         }
@@ -143,6 +144,10 @@ impl SegmentIndex {
         index.follow(&mut Walk::new(segment, WINDOW_BYTES), segment.base_offset, interval_bytes)?;
         if segment.is_sealed() {
             index.finish();
+        }
+        // The names are another segment's by now, or will be.
+        if segment.is_pinned() {
+            return Ok(index);
         }
         // Only a hint: when it cannot be written it is rebuilt again next time.
         if let Err(error) =

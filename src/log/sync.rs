@@ -249,18 +249,22 @@ impl Log {
 
     /// Writes what the index files should hold, without waiting for the disk.
     pub(super) fn write_index_checkpoint(&self) {
+        if let Err(error) = self.try_write_index_checkpoint() {
+            tracing::warn!(dir = %self.dir.display(), %error, "the index checkpoint was not written");
+        }
+    }
+
+    pub(super) fn try_write_index_checkpoint(&self) -> io::Result<()> {
         let segments = self.segments.load();
         let records: IndexRecords = segments
             .iter()
             .filter_map(|segment| Some((segment.base_offset, segment.index_record()?)))
             .collect();
-        if let Err(error) = self.write_beside(index_checkpoint::NAME, &index_checkpoint::encode(&records)) {
-            tracing::warn!(dir = %self.dir.display(), %error, "the index checkpoint was not written");
-        }
+        self.write_beside(index_checkpoint::NAME, &index_checkpoint::encode(&records))
     }
 
     /// Replaces a file so that a crash leaves the old one, the new one, or a torn new one; not synced.
-    fn write_beside(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(super) fn write_beside(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let disk = &self.resources.env().disk;
         let beside = self.dir.join(format!("{name}{}", names::BESIDE_SUFFIX));
         disk.open(&beside, OpenMode::Truncate)?.write_all_at(content, 0)?;

@@ -2,6 +2,7 @@
 
 mod append;
 mod budget;
+mod compaction;
 mod crash;
 mod formats;
 mod harness;

@@ -62,6 +62,14 @@ pub enum Severity {
     Damage,
 }
 
+/// What was met in all segments.
+#[derive(Default)]
+struct Met {
+    epochs: Epochs,
+    /// Whether offsets are missing, as compaction leaves a log: an epoch's first batches may be among them.
+    has_holes: bool,
+}
+
 /// What is known of one segment after reading it.
 struct Contents {
     /// Position, first and last offset, largest timestamp, of each batch.
@@ -79,13 +87,13 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<VerifyReport, LogError> {
     names.sort_unstable();
     let files: BTreeMap<&str, (Offset, Kind)> =
         names.iter().filter_map(|name| Some((name.as_str(), names::parse(name)?))).collect();
-    let bases: Vec<Offset> =
-        files.values().filter(|(_, kind)| *kind == Kind::Log).map(|&(base_offset, _)| base_offset).collect();
-    let mut epochs_found = Epochs::default();
-    for (index, &base_offset) in bases.iter().enumerate() {
+    let segments = segments_of(&files);
+    let bases: Vec<Offset> = segments.keys().copied().collect();
+    let mut found = Met::default();
+    for (index, (&base_offset, name)) in segments.iter().enumerate() {
         let next_base = bases.get(index + 1).copied();
-        if let Err(error) = report.check_segment(disk, dir, base_offset, next_base, &mut epochs_found) {
-            report.find(names::log(base_offset), Severity::Damage, format!("cannot be read: {error}"));
+        if let Err(error) = report.check_segment(disk, dir, name, base_offset, next_base, &mut found) {
+            report.find(name.clone(), Severity::Damage, format!("cannot be read: {error}"));
         }
     }
     for (name, (offset, kind)) in &files {
@@ -95,11 +103,30 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<VerifyReport, LogError> {
             Kind::Index | Kind::TimeIndex if !bases.contains(offset) => {
                 report.find((*name).to_owned(), Severity::Note, "belongs to no segment".to_owned());
             }
+            Kind::Swap(_) => {
+                let what = "takes the place of the segments it was cleaned from at the next start".to_owned();
+                report.find((*name).to_owned(), Severity::Repairable, what);
+            }
             Kind::Log | Kind::Index | Kind::TimeIndex | Kind::Start => {}
         }
     }
-    report.check_epochs(disk, dir, &epochs_found, bases.first().copied());
+    report.check_epochs(disk, dir, &found, bases.first().copied());
     Ok(report)
+}
+
+/// The files that the next start takes for segments, by base offset: a cleaned one in place of those that it replaces.
+fn segments_of(files: &BTreeMap<&str, (Offset, Kind)>) -> BTreeMap<Offset, String> {
+    let of_kind = |wanted: fn(&Kind) -> bool| files.iter().filter(move |(_, (_, kind))| wanted(kind));
+    let mut segments: BTreeMap<Offset, String> = of_kind(|kind| *kind == Kind::Log)
+        .map(|(name, &(base_offset, _))| (base_offset, (*name).to_owned()))
+        .collect();
+    for (name, &(base_offset, kind)) in of_kind(|kind| matches!(kind, Kind::Swap(_))) {
+        if let Kind::Swap(next_offset) = kind {
+            segments.retain(|&base, _| base < base_offset || base >= next_offset);
+            segments.insert(base_offset, (*name).to_owned());
+        }
+    }
+    segments
 }
 
 // === impl VerifyReport ===
@@ -119,27 +146,30 @@ impl VerifyReport {
         &mut self,
         disk: &dyn Disk,
         dir: &Path,
+        name: &str,
         base_offset: Offset,
         next_base: Option<Offset>,
-        epochs: &mut Epochs,
+        found: &mut Met,
     ) -> io::Result<()> {
-        let name = names::log(base_offset);
-        let file = disk.open(&dir.join(&name), OpenMode::Read)?;
+        let file = disk.open(&dir.join(name), OpenMode::Read)?;
         let length = file.len()?;
         let source = FileSource(Arc::clone(&file));
         let mut window = Window::new(&source, length, WINDOW_BYTES);
         let end_offset = next_base.unwrap_or(Offset::MAX - 1);
         let contents =
-            self.read_batches(&name, &mut window, base_offset, end_offset, next_base.is_none(), epochs)?;
+            self.read_batches(name, &mut window, base_offset, end_offset, next_base.is_none(), found)?;
         self.segments += 1;
         self.end_offset = contents.next_offset;
         if let Some(next_base) = next_base
             && contents.next_offset < next_base
         {
             let what = format!("offsets {}..{next_base} are missing behind it", contents.next_offset);
-            self.find(name, Severity::Damage, what);
+            self.find(name.to_owned(), Severity::Damage, what);
         }
-        self.check_indexes(disk, dir, base_offset, &contents, next_base.is_some());
+        // Those of a cleaned segment are made once it is in its place.
+        if name == names::log(base_offset) {
+            self.check_indexes(disk, dir, base_offset, &contents, next_base.is_some());
+        }
         Ok(())
     }
 
@@ -150,7 +180,7 @@ impl VerifyReport {
         base_offset: Offset,
         end_offset: Offset,
         is_last: bool,
-        epochs: &mut Epochs,
+        found: &mut Met,
     ) -> io::Result<Contents> {
         let mut contents = Contents { batches: Vec::new(), next_offset: base_offset };
         let mut position = 0;
@@ -158,15 +188,19 @@ impl VerifyReport {
             let checked = check_batch(window, position, contents.next_offset, end_offset)?;
             let (header, flaw) = match checked {
                 Ok(header) => {
-                    epochs.note(header.leader_epoch, header.base_offset);
+                    found.epochs.note(header.leader_epoch, header.base_offset);
+                    found.has_holes |= header.base_offset > contents.next_offset;
                     self.batches += 1;
                     self.records += u64::try_from(header.record_count).unwrap_or(0);
                     self.bytes += header.size_bytes() as u64;
+                    // The time of a batch that compaction has emptied is no record's.
+                    let max_timestamp =
+                        if header.record_count == 0 { TimestampMs::MIN } else { header.max_timestamp };
                     contents.batches.push((
                         position,
                         header.base_offset,
                         header.last_offset(),
-                        header.max_timestamp,
+                        max_timestamp,
                     ));
                     position += header.size_bytes() as u64;
                     contents.next_offset = header.next_offset();
@@ -266,12 +300,12 @@ impl VerifyReport {
         }
     }
 
-    fn check_epochs(&mut self, disk: &dyn Disk, dir: &Path, found: &Epochs, first: Option<Offset>) {
+    fn check_epochs(&mut self, disk: &dyn Disk, dir: &Path, found: &Met, first: Option<Offset>) {
         let name = names::EPOCHS.to_owned();
         let bytes = match disk.read(&dir.join(&name), epochs::FILE_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if found.latest().is_some() {
+                if found.epochs.latest().is_some() {
                     self.find(name, Severity::Repairable, "missing".to_owned());
                 }
                 return;
@@ -287,10 +321,14 @@ impl VerifyReport {
                     let what = format!("the log starts at {log_start_offset}, the first segment at {first}");
                     self.find(name.clone(), Severity::Damage, what);
                 }
-                let mut found = found.clone();
-                found.truncate_start(log_start_offset);
+                let mut in_batches = found.epochs.clone();
+                in_batches.truncate_start(log_start_offset);
                 epochs.truncate_start(log_start_offset);
-                if epochs != found {
+                let agrees = match found.has_holes {
+                    true => epochs.covers(&in_batches),
+                    false => epochs == in_batches,
+                };
+                if !agrees {
                     let what = "disagrees with the batches".to_owned();
                     self.find(name, Severity::Repairable, what);
                 }

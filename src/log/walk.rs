@@ -234,6 +234,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where a walk that goes on from here begins, see [`Walk::starting_at`].
+    pub(super) fn place(&self) -> (u64, Offset) {
+        (self.position, self.expected)
+    }
+
     /// The window, for the bytes of a batch just met.
     pub(super) fn window(&mut self) -> &mut Window<'a> {
         &mut self.window

@@ -39,7 +39,12 @@ impl Place {
 
     /// On a simulated disk, for tests that sync often.
     pub(super) fn simulated(config: LogConfig) -> Self {
-        let resources = LogResources::new(SimWorld::new(1).env, LIMITS);
+        Self::on(&SimWorld::new(1), config)
+    }
+
+    /// On the disk of that world.
+    pub(super) fn on(world: &SimWorld, config: LogConfig) -> Self {
+        let resources = LogResources::new(world.env.clone(), LIMITS);
         Self { path: "/data/log".into(), _dir: None, resources, config }
     }
 

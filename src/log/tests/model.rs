@@ -122,7 +122,7 @@ impl Model {
 }
 
 /// The index of every segment, loaded or kept, is the one that a scan of the segment builds.
-fn check_indexes(log: &Log) {
+pub(super) fn check_indexes(log: &Log) {
     for segment in log.segments.load().iter() {
         let interval_bytes = log.config().index_interval_bytes;
         let kept = segment

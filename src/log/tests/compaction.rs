@@ -1,0 +1,7 @@
+//! Compaction of whole logs.
+
+mod crash;
+mod keep;
+mod keyed;
+mod life;
+mod replace;
