@@ -12,6 +12,7 @@ use super::api::ConfigEntry;
 use super::catalog::{Catalog, CatalogRecord};
 use super::checkpoint::CheckpointFile;
 use super::commit::Committer;
+use super::compaction::Cleaner;
 use super::config::{BrokerSettings, Overrides};
 use super::coordinator::{Coordinator, GroupLog};
 use super::data_dir::DataDir;
@@ -59,6 +60,7 @@ pub(super) struct Core {
     pub(super) coordinator: Coordinator,
     pub(super) purgatory: Purgatory<Key>,
     pub(super) committer: Committer,
+    pub(super) cleaner: Cleaner,
     pub(super) producer_ids: ProducerIds,
     pub(super) checkpoint: CheckpointFile,
     pub(super) alarm: Arc<Alarm>,
@@ -138,6 +140,7 @@ impl Engine {
             coordinator,
             purgatory: Purgatory::new(move || wake.ring()),
             committer: Committer::default(),
+            cleaner: Cleaner::default(),
             checkpoint: CheckpointFile::new(&dir),
             alarm,
             queued_bytes: AtomicUsize::new(0),
@@ -218,6 +221,8 @@ impl Engine {
             // The timer thread panics only with the whole process at fault; recovery then does the rest.
             let _ = timer.join();
         }
+        // Another engine may open the directory next: nothing is moved in it any more.
+        self.core.cleaner.stop();
     }
 }
 
@@ -276,6 +281,12 @@ impl Core {
         let job: Job = Box::new(move || drop(sender.send(work(&core))));
         self.pool.spawn(job);
         async move { receiver.await.ok() }
+    }
+
+    pub(super) fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.env.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 
     pub(super) fn is_stopping(&self) -> bool {

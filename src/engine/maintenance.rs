@@ -1,4 +1,4 @@
-//! What happens by the clock: waiting requests expire, segments roll and go, the checkpoint is written.
+//! What happens by the clock: waiting requests expire, segments roll and go, logs are cleaned, the checkpoint is written.
 //!
 //! One thread sleeps until something is due. It never touches the disk itself: what does is a job of the pool, one at
 //! a time, so that deadlines are met on a slow disk too.
@@ -14,6 +14,7 @@ use super::core::{Core, Key};
 use super::partition::Partition;
 use super::steady::SteadyTime;
 use crate::log::LogError;
+use crate::types::TimestampMs;
 
 /// Wakes the timer thread, and knows when the regular work is due.
 #[derive(Default)]
@@ -39,7 +40,8 @@ pub(super) fn spawn_timer(core: Arc<Core>) -> std::thread::JoinHandle<()> {
         while !core.is_stopping() {
             tick(&core);
             let now = core.env.clock.monotonic();
-            let due = [Some(core.alarm.due()), core.purgatory.next_deadline()].into_iter().flatten().min();
+            let due = [Some(core.alarm.due()), core.purgatory.next_deadline(), core.cleaner.next_due()];
+            let due = due.into_iter().flatten().min();
             core.alarm.sleep(due.map_or(CHECKPOINT_INTERVAL, |due| due.saturating_sub(now)));
         }
     };
@@ -56,6 +58,7 @@ pub(super) fn tick(core: &Arc<Core>) {
     core.purgatory.advance(now);
     // What was queued behind syncs that have become stuck since.
     core.committer.start(core);
+    core.cleaner.tick(core, now);
     let retention = core.image.load().settings.int("log.retention.check.interval.ms");
     let retention = Duration::from_millis(u64::try_from(retention).unwrap_or(u64::MAX));
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);
@@ -74,7 +77,7 @@ pub(super) fn tick(core: &Arc<Core>) {
 
 fn work(core: &Arc<Core>, retain: bool, tidy: bool) {
     let image = core.image.load_full();
-    let now_ms = core.alarm.steady.lock().now_ms(core.env.clock.now_ms(), core.env.clock.monotonic());
+    let now_ms = core.alarm.steady_ms(core);
     if tidy {
         core.tidy_groups(now_ms);
     }
@@ -133,6 +136,11 @@ impl Alarm {
     pub(super) fn ring(&self) {
         *self.rung.lock() = true;
         self.bell.notify_one();
+    }
+
+    /// The wall time by which records are deleted.
+    pub(super) fn steady_ms(&self, core: &Core) -> TimestampMs {
+        self.steady.lock().now_ms(core.env.clock.now_ms(), core.env.clock.monotonic())
     }
 
     fn sleep(&self, at_most: Duration) {

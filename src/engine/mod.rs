@@ -17,6 +17,7 @@ pub mod api;
 mod catalog;
 mod checkpoint;
 mod commit;
+mod compaction;
 pub mod config;
 mod configs;
 mod coordinator;

@@ -239,6 +239,7 @@ impl Core {
     pub(super) fn remove_topic_directory(self: &Arc<Self>, id: TopicId) {
         let core = Arc::clone(self);
         self.pool.spawn(Box::new(move || {
+            core.cleaner.forget(id);
             let path = topic_dir(&core.data_dir, id);
             let removed = match core.env.disk.exists(&path) {
                 Ok(true) => core.env.disk.remove_dir_all(&path),

@@ -1,6 +1,6 @@
 //! Broker settings that concern topics and the log. Listeners and connections have theirs in `server`.
 
-use super::{Kind, Overrides, Scope, Setting, Shape, check_all, find, flag, int, value};
+use super::{Kind, Overrides, Scope, Setting, Shape, check_all, find, flag, int, number, value};
 use crate::engine::Error;
 
 const MAX_INT: i64 = i32::MAX as i64;
@@ -129,6 +129,71 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "6000",
         Scope::AtStart,
         "The shortest session timeout that a member of a classic group may ask for.",
+    ),
+    setting(
+        "log.cleaner.backoff.ms",
+        Kind::Long(0, i64::MAX),
+        "15000",
+        Scope::AtStart,
+        "How long the log cleaner waits before it looks again when there was nothing to clean.",
+    ),
+    setting(
+        "log.cleaner.dedupe.buffer.size",
+        Kind::Long(1 << 20, i64::MAX),
+        "134217728",
+        Scope::Dynamic,
+        "How many bytes the log cleaner's map of keys may take, 27 for each key; a log with more keys is cleaned in several \
+         turns.",
+    ),
+    setting(
+        "log.cleaner.delete.retention.ms",
+        Kind::Long(0, i64::MAX),
+        "86400000",
+        Scope::Dynamic,
+        "Default of delete.retention.ms.",
+    ),
+    setting(
+        "log.cleaner.enable",
+        Kind::Bool,
+        "true",
+        Scope::Dynamic,
+        "Whether compacted topics are cleaned.",
+    ),
+    setting(
+        "log.cleaner.io.max.bytes.per.second",
+        Kind::Positive,
+        "1.7976931348623157E308",
+        Scope::Dynamic,
+        "How many bytes the log cleaner reads and writes in a second, all told. Whatever it is, the cleaner leaves the disk \
+         to others half of the time.",
+    ),
+    setting(
+        "log.cleaner.max.compaction.lag.ms",
+        Kind::Long(1, i64::MAX),
+        "9223372036854775807",
+        Scope::Dynamic,
+        "Default of max.compaction.lag.ms.",
+    ),
+    setting(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Fraction,
+        "0.5",
+        Scope::Dynamic,
+        "Default of min.cleanable.dirty.ratio.",
+    ),
+    setting(
+        "log.cleaner.min.compaction.lag.ms",
+        Kind::Long(0, i64::MAX),
+        "0",
+        Scope::Dynamic,
+        "Default of min.compaction.lag.ms.",
+    ),
+    setting(
+        "log.cleaner.threads",
+        Kind::Only(Shape::Int, "one partition is cleaned at a time"),
+        "1",
+        Scope::AtStart,
+        "How many partitions are cleaned at the same time.",
     ),
     setting(
         "log.cleanup.policy",
@@ -339,6 +404,10 @@ impl BrokerSettings {
 
     pub(crate) fn int(&self, name: &str) -> i64 {
         int(BROKER_SETTINGS, &self.merged, name)
+    }
+
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        number(BROKER_SETTINGS, &self.merged, name)
     }
 
     pub(super) fn producer_id_expiration_ms(&self) -> u64 {

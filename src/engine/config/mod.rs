@@ -63,6 +63,8 @@ pub enum Kind {
     List(&'static [&'static str]),
     /// A number from 0 to 1.
     Fraction,
+    /// A number above 0.
+    Positive,
     /// Only the default: what this broker does anyway, and why it does nothing else.
     Only(Shape, &'static str),
 }
@@ -113,6 +115,9 @@ impl Setting {
             {
                 refuse("it is a number from 0 to 1".into())
             }
+            Kind::Positive if !value.trim().parse::<f64>().is_ok_and(|number| number > 0.0) => {
+                refuse("it is a number above 0".into())
+            }
             Kind::Only(_, why) if value.trim() != self.default => {
                 refuse(format!("this broker takes only {:?}: {why}", self.default))
             }
@@ -137,7 +142,7 @@ impl Setting {
             Kind::Long(..) => Shape::Long,
             Kind::Word(_) => Shape::Text,
             Kind::List(_) => Shape::List,
-            Kind::Fraction => Shape::Double,
+            Kind::Fraction | Kind::Positive => Shape::Double,
             Kind::Only(shape, _) => shape,
         }
     }
@@ -154,6 +159,7 @@ impl Setting {
             Kind::Word(words) => words.join(", "),
             Kind::List(words) => format!("some of {}, separated by commas", words.join(", ")),
             Kind::Fraction => "a number from 0 to 1".into(),
+            Kind::Positive => "a number above 0".into(),
             Kind::Only(_, why) => format!("only the default: {why}"),
         }
     }
@@ -209,6 +215,10 @@ fn int(settings: &[Setting], overrides: &Overrides, name: &str) -> i64 {
     value(settings, overrides, name).parse().expect("checked when it was taken in")
 }
 
+fn number(settings: &[Setting], overrides: &Overrides, name: &str) -> f64 {
+    value(settings, overrides, name).parse().expect("checked when it was taken in")
+}
+
 fn flag(settings: &[Setting], overrides: &Overrides, name: &str) -> bool {
     parse_bool(value(settings, overrides, name)).expect("checked when it was taken in")
 }
@@ -250,7 +260,18 @@ mod tests {
         let policy = find(TOPIC_SETTINGS, "cleanup.policy").unwrap();
         policy.check("compact, delete").unwrap();
         assert!(policy.check("compact,squash").unwrap_err().to_string().contains("compact, delete"));
-        let lag = find(TOPIC_SETTINGS, "max.compaction.lag.ms").unwrap();
-        assert!(lag.check("1000").unwrap_err().to_string().contains("the log cleaner is not there yet"));
+        let fixed = find(TOPIC_SETTINGS, "min.insync.replicas").unwrap();
+        assert!(fixed.check("2").unwrap_err().to_string().contains("this is one broker"));
+    }
+
+    #[test]
+    fn a_rate_is_any_number_above_zero() {
+        let rate = find(BROKER_SETTINGS, "log.cleaner.io.max.bytes.per.second").unwrap();
+        for good in ["1", "0.5", "1.0E7", " 3e300 "] {
+            rate.check(good).unwrap();
+        }
+        for bad in ["0", "-1", "NaN", "fast", ""] {
+            assert!(rate.check(bad).unwrap_err().to_string().contains("a number above 0"), "{bad}");
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Topic settings.
 
-use super::{BrokerSettings, Kind, Overrides, Scope, Setting, Shape, flag, int, value};
+use super::{BrokerSettings, Kind, Overrides, Scope, Setting, Shape, flag, int, number, value};
 use crate::log::LogConfig;
 use crate::record::{ProduceRules, TimestampType};
 
 const MAX_INT: i64 = i32::MAX as i64;
-const COMPACTION: &str = "the log cleaner is not there yet";
 const SYNCED: &str = "a commit is a sync here; see write.caching";
 
 const fn setting(
@@ -25,8 +24,8 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         Kind::List(&["compact", "delete"]),
         "delete",
         Scope::Topic("log.cleanup.policy"),
-        "What happens to old segments: delete lets retention remove them. compact takes only records with keys; until \
-         the log cleaner is there, every record of such a topic is kept.",
+        "What happens to old segments: delete lets retention remove them; compact takes only records with keys and keeps, \
+         of each key, the newest one. Both may be given.",
     ),
     setting(
         "compression.type",
@@ -39,8 +38,9 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "delete.retention.ms",
         Kind::Long(0, i64::MAX),
         "86400000",
-        Scope::TopicOnly,
-        "How long tombstones stay at least in a compacted topic; without a cleaner they stay.",
+        Scope::Topic("log.cleaner.delete.retention.ms"),
+        "How long a tombstone stays in a compacted topic after it was first cleaned: what a consumer that reads from the \
+         start may take to see it.",
     ),
     setting(
         "file.delete.delay.ms",
@@ -72,10 +72,10 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     ),
     setting(
         "max.compaction.lag.ms",
-        Kind::Only(Shape::Long, COMPACTION),
+        Kind::Long(1, i64::MAX),
         "9223372036854775807",
-        Scope::TopicOnly,
-        "How long a record may stay uncompacted.",
+        Scope::Topic("log.cleaner.max.compaction.lag.ms"),
+        "How long a record may stay uncompacted: at this age its segment is closed, and cleaned however little there is.",
     ),
     setting(
         "max.message.bytes",
@@ -109,14 +109,14 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "min.cleanable.dirty.ratio",
         Kind::Fraction,
         "0.5",
-        Scope::TopicOnly,
-        "How much of a compacted log may be dirty before it is cleaned; without a cleaner nothing is.",
+        Scope::Topic("log.cleaner.min.cleanable.ratio"),
+        "How much of a compacted log may be dirty before it is cleaned.",
     ),
     setting(
         "min.compaction.lag.ms",
         Kind::Long(0, i64::MAX),
         "0",
-        Scope::TopicOnly,
+        Scope::Topic("log.cleaner.min.compaction.lag.ms"),
         "How long a record stays uncompacted at least.",
     ),
     setting(
@@ -224,6 +224,17 @@ impl TopicSettings {
                 index_interval_bytes: small("index.interval.bytes"),
                 retention_ms: limit("retention.ms").filter(|_| has("delete")),
                 retention_bytes: limit("retention.bytes").filter(|_| has("delete")),
+                compact: has("compact"),
+                delete_retention_ms: positive("delete.retention.ms"),
+                min_compaction_lag_ms: positive("min.compaction.lag.ms"),
+                max_compaction_lag_ms: limit("max.compaction.lag.ms")
+                    .filter(|&lag_ms| lag_ms < i64::MAX.unsigned_abs())
+                    .unwrap_or(u64::MAX),
+                min_cleanable_dirty_ppm: millionths(number(
+                    TOPIC_SETTINGS,
+                    &effective,
+                    "min.cleanable.dirty.ratio",
+                )),
                 producer_id_expiration_ms: broker.producer_id_expiration_ms(),
                 ..LogConfig::default()
             },
@@ -242,6 +253,16 @@ impl TopicSettings {
             write_caching: flag(TOPIC_SETTINGS, &effective, "write.caching"),
         }
     }
+}
+
+/// A fraction in millionths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a checked fraction is from 0 to 1"
+)]
+fn millionths(fraction: f64) -> u32 {
+    (fraction * 1e6) as u32
 }
 
 /// A topic's own values, and the broker's where it has none.
