@@ -6,6 +6,8 @@
 mod api_versions;
 #[path = "broker/as_kafka.rs"]
 mod as_kafka;
+#[path = "broker/compaction.rs"]
+mod compaction;
 #[path = "broker/connections.rs"]
 mod connections;
 #[path = "broker/fixture.rs"]
