@@ -46,7 +46,7 @@ fn crash_at(seed: u64, call: u64) -> (bool, u64) {
 }
 
 #[test]
-fn a_power_cut_at_any_call_loses_no_keys_newest_record() {
+fn f31_a_power_cut_at_any_call_loses_no_keys_newest_record() {
     if let Some((seed, call)) = only() {
         crash_at(seed, call);
         return;
@@ -56,7 +56,7 @@ fn a_power_cut_at_any_call_loses_no_keys_newest_record() {
         for call in 1.. {
             let mut outcome = (false, 0);
             let out = std::panic::AssertUnwindSafe(&mut outcome);
-            case("a_power_cut_at_any_call_loses_no_keys_newest_record", seed, call, move || {
+            case("f31_a_power_cut_at_any_call_loses_no_keys_newest_record", seed, call, move || {
                 let out = out;
                 *out.0 = crash_at(seed, call);
             });
@@ -86,7 +86,7 @@ fn long_life(seed: u64) -> u64 {
 }
 
 #[test]
-fn many_seeds_of_lives_with_cleanings_and_crashes() {
+fn f31_many_seeds_of_lives_with_cleanings_and_crashes() {
     if let Some((seed, _)) = only() {
         long_life(seed);
         return;
@@ -94,7 +94,7 @@ fn many_seeds_of_lives_with_cleanings_and_crashes() {
     let mut cleanings = 0;
     for seed in 0..150 * effort() {
         let out = std::panic::AssertUnwindSafe(&mut cleanings);
-        case("many_seeds_of_lives_with_cleanings_and_crashes", seed, 0, move || {
+        case("f31_many_seeds_of_lives_with_cleanings_and_crashes", seed, 0, move || {
             let out = out;
             *out.0 += long_life(seed);
         });
@@ -128,7 +128,7 @@ fn failing_call(seed: u64, call: u64) -> bool {
 }
 
 #[test]
-fn a_failing_call_loses_nothing_and_the_cleaner_goes_on() {
+fn f31_a_failing_call_loses_nothing_and_the_cleaner_goes_on() {
     if let Some((seed, call)) = only() {
         failing_call(seed, call);
         return;
@@ -137,7 +137,7 @@ fn a_failing_call_loses_nothing_and_the_cleaner_goes_on() {
         for call in 0.. {
             let mut reached = false;
             let out = std::panic::AssertUnwindSafe(&mut reached);
-            case("a_failing_call_loses_nothing_and_the_cleaner_goes_on", seed, call, move || {
+            case("f31_a_failing_call_loses_nothing_and_the_cleaner_goes_on", seed, call, move || {
                 let out = out;
                 *out.0 = failing_call(seed, call);
             });

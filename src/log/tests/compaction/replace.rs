@@ -68,7 +68,7 @@ fn retention_takes_cleaned_segments_too() {
 }
 
 #[test]
-fn on_a_full_disk_nothing_is_lost_and_cleaning_goes_on_when_space_returns() {
+fn f31_on_a_full_disk_nothing_is_lost_and_cleaning_goes_on_when_space_returns() {
     let world = SimWorld::new(3);
     let place = Place::on(&world, compacted());
     let log = place.create();
