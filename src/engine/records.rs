@@ -12,7 +12,8 @@ use crate::types::Offset;
 // === impl Engine ===
 
 impl Engine {
-    /// Deletes the records below `before`, or all committed ones: moves the log start offset, which it gives.
+    /// Deletes the records below `before`, or all committed ones: moves the log start offset, which it gives. Not in a
+    /// topic that is only compacted, where the newest record of each key is to stay.
     pub fn delete_records(
         &self,
         topic: &TopicRef,
@@ -23,6 +24,10 @@ impl Engine {
         let core = Arc::clone(&self.core);
         async move {
             let partition = partition?;
+            if !partition.settings().deletes {
+                let why = "records of a topic that is only compacted are not deleted: its cleanup.policy has no delete";
+                return Err(Error::Forbidden { why: why.into() });
+            }
             let done = core.on_pool(move |core| {
                 let before = before.unwrap_or_else(|| partition.log().high_watermark());
                 let deleted = partition.log().delete_records(before);

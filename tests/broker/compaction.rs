@@ -7,6 +7,9 @@ use millrace::env::Env;
 use millrace::record::{BatchBuilder, Compression, batches};
 use millrace::types::{ProducerEpoch, ProducerId};
 use millrace::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use millrace::wire::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use millrace::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millrace::wire::{ErrorCode, Str};
 
@@ -15,8 +18,11 @@ use super::fixture::{Client, PATIENCE, broker, only, produce};
 type Keyed<'a> = (Option<&'a str>, Option<&'a str>);
 
 async fn make_compacted(client: &mut Client, settings: &[(&'static str, &'static str)]) {
-    let configs = [("cleanup.policy", "compact")].iter().chain(settings).map(|&(name, value)| {
-        CreatableTopicConfig { name: Str::from_static(name), value: Some(Str::from_static(value)) }
+    let policy = ("cleanup.policy", "compact");
+    let policy = settings.iter().all(|(name, _)| *name != policy.0).then_some(&policy);
+    let configs = policy.into_iter().chain(settings).map(|&(name, value)| CreatableTopicConfig {
+        name: Str::from_static(name),
+        value: Some(Str::from_static(value)),
     });
     let topic = CreatableTopic {
         name: Str::from_static("table"),
@@ -137,4 +143,24 @@ async fn records_without_a_key_are_named_and_their_batch_is_refused() {
     let good = keyed(BatchBuilder::new(Compression::None), &[(Some(""), Some("an empty key is one"))]);
     assert_eq!(only(&client.ask(&produce("table", -1, good), 9).await).base_offset, 0);
     assert_eq!(read_to_the_end(&mut client).await.len(), 1);
+}
+
+#[tokio::test]
+async fn records_are_deleted_only_where_the_policy_has_delete() {
+    for (policy, expected) in
+        [("compact", (ErrorCode::POLICY_VIOLATION, -1)), ("compact,delete", (ErrorCode::NONE, 1))]
+    {
+        let broker = broker(&[]).await;
+        let mut client = broker.connect().await;
+        make_compacted(&mut client, &[("cleanup.policy", policy)]).await;
+        let batch = keyed(BatchBuilder::new(Compression::None), &[(Some("a"), Some("1"))]);
+        assert_eq!(only(&client.ask(&produce("table", -1, batch), 9).await).base_offset, 0);
+        let partition = DeleteRecordsPartition { partition_index: 0, offset: -1 };
+        let topic =
+            DeleteRecordsTopic { name: Str::from_static("table"), partitions: vec![partition].into() };
+        let request = DeleteRecordsRequest { topics: vec![topic].into(), timeout_ms: 1000 };
+        let response = client.ask(&request, 2).await;
+        let result = response.topics.iter().next().unwrap().partitions.iter().next().unwrap();
+        assert_eq!((result.error_code, result.low_watermark), expected, "{policy}");
+    }
 }

@@ -198,6 +198,8 @@ pub struct TopicSettings {
     pub log: LogConfig,
     /// What producers' batches are checked against. `allow_zstd` is the request's to say.
     pub rules: ProduceRules,
+    /// Whether records may be deleted before their time: `cleanup.policy` has `delete`.
+    pub deletes: bool,
     /// Whether a record counts as committed when it is appended.
     pub write_caching: bool,
 }
@@ -250,6 +252,7 @@ impl TopicSettings {
                 timestamp_after_max_ms: int("message.timestamp.after.max.ms"),
                 ..ProduceRules::default()
             },
+            deletes: has("delete"),
             write_caching: flag(TOPIC_SETTINGS, &effective, "write.caching"),
         }
     }
