@@ -90,6 +90,7 @@ fixed_width_fields! {
     bool: 1, |[byte]| byte != 0, |value| [u8::from(value)];
     i8: 1, Self::from_be_bytes, Self::to_be_bytes;
     i16: 2, Self::from_be_bytes, Self::to_be_bytes;
+    u16: 2, Self::from_be_bytes, Self::to_be_bytes;
     i32: 4, Self::from_be_bytes, Self::to_be_bytes;
     i64: 8, Self::from_be_bytes, Self::to_be_bytes;
     TopicId: 16, TopicId, |id: Self| id.0;

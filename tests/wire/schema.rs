@@ -93,7 +93,7 @@ fn parse_shape(rest: &mut &str) -> Shape {
     match word {
         "bool" => Shape::Bool,
         "int8" => Shape::Int(1),
-        "int16" => Shape::Int(2),
+        "int16" | "uint16" => Shape::Int(2),
         "int32" => Shape::Int(4),
         "int64" => Shape::Int(8),
         "uuid" => Shape::Uuid,
