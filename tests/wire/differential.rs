@@ -74,6 +74,8 @@ fn checks_of(schema: &Schema) -> Checks {
         describe_cluster: DescribeClusterRequest => DescribeClusterResponse;
         describe_producers: DescribeProducersRequest => DescribeProducersResponse;
         list_config_resources: ListConfigResourcesRequest => ListConfigResourcesResponse;
+        consumer_group_heartbeat: ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
+        consumer_group_describe: ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse;
         describe_topic_partitions: DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse;
     }
 }

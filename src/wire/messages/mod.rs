@@ -109,6 +109,8 @@ apis! {
     update_features::UpdateFeaturesRequest for UpdateFeatures,
     describe_cluster::DescribeClusterRequest for DescribeCluster,
     describe_producers::DescribeProducersRequest for DescribeProducers,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest for ConsumerGroupHeartbeat,
+    consumer_group_describe::ConsumerGroupDescribeRequest for ConsumerGroupDescribe,
     list_config_resources::ListConfigResourcesRequest for ListConfigResources,
     describe_topic_partitions::DescribeTopicPartitionsRequest for DescribeTopicPartitions,
 }
