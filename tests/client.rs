@@ -8,6 +8,8 @@ mod admin;
 mod consumer;
 #[path = "client/fixture.rs"]
 mod fixture;
+#[path = "client/groups/mod.rs"]
+mod groups;
 #[path = "client/peers.rs"]
 mod peers;
 #[path = "client/producer.rs"]

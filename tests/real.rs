@@ -4,6 +4,8 @@
 
 #[path = "real/crash.rs"]
 mod crash;
+#[path = "real/groups.rs"]
+mod groups;
 #[path = "real/librdkafka/mod.rs"]
 mod librdkafka;
 #[path = "real/process.rs"]

@@ -17,6 +17,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::metadata::{Metadata, TopicMetadata};
 use super::retry::Attempts;
+use crate::types::TopicId;
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::wire::{ErrorCode, Request};
 
@@ -189,9 +190,37 @@ impl Client {
             allow_auto_topic_creation: auto_create == AutoCreate::Yes,
             ..MetadataRequest::default()
         };
+        self.learn(&request).await
+    }
+
+    /// Asks for all topics.
+    pub(crate) async fn refresh_all(&self) -> Result<Arc<Metadata>, Error> {
+        let _one_asks = self.inner.refreshing.lock().await;
+        let request =
+            MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+        Ok(self.learn(&request).await?.0)
+    }
+
+    /// Asks for topics by their ids; those that no broker knows are not in the answer.
+    pub(crate) async fn refresh_ids(&self, ids: &[TopicId]) -> Result<Arc<Metadata>, Error> {
+        let _one_asks = self.inner.refreshing.lock().await;
+        let wanted = ids.iter().map(|&topic_id| MetadataRequestTopic { topic_id, name: None });
+        let request = MetadataRequest {
+            topics: Some(wanted.collect()),
+            allow_auto_topic_creation: false,
+            ..MetadataRequest::default()
+        };
+        Ok(self.learn(&request).await?.0)
+    }
+
+    /// Takes over what a broker answers; the caller holds `refreshing`.
+    async fn learn(
+        &self,
+        request: &MetadataRequest,
+    ) -> Result<(Arc<Metadata>, Vec<(Arc<str>, ErrorCode)>), Error> {
         let now = Instant::now();
-        let response = self.call_any(&request).await?;
-        let refreshed = known.updated(&response, now);
+        let response = self.call_any(request).await?;
+        let refreshed = self.inner.metadata.load_full().updated(&response, now);
         let metadata = Arc::new(refreshed.metadata);
         self.inner.metadata.store(Arc::clone(&metadata));
         self.forget_lost_nodes(&metadata);
@@ -230,6 +259,11 @@ impl Client {
             )
         };
         self.node(&address.ok_or_else(unknown)?).connection(&self.inner.config).await
+    }
+
+    /// A connection to an address that a broker named, opened when there is none.
+    pub(crate) async fn connection_to(&self, address: &BrokerAddress) -> Result<Arc<Connection>, Error> {
+        self.node(address).connection(&self.inner.config).await
     }
 
     /// Sends a request to one broker.
@@ -283,7 +317,8 @@ impl Client {
         self.retrying_while(what, Error::may_pass, attempt).await
     }
 
-    async fn retrying_while<T, F: Future<Output = Result<T, Error>>>(
+    /// As [`retrying`](Self::retrying), while `may_pass` says so of a failure.
+    pub(crate) async fn retrying_while<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: impl Fn() -> String,
         may_pass: impl Fn(&Error) -> bool,

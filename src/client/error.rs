@@ -136,6 +136,18 @@ pub enum Error {
         /// The position.
         offset: Offset,
     },
+    /// A group begins a partition without a committed offset, and is told not to choose one.
+    #[error(
+        "group {group} has committed no offset of {topic}-{partition}: commit one first, or begin at the beginning or the end"
+    )]
+    NoCommittedOffset {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
     /// The broker's log lost records since they were read (a crash before they were committed), and others may have
     /// taken their offsets.
     #[error(
@@ -251,7 +263,9 @@ impl Error {
                 ErrorCode::CORRUPT_MESSAGE => ErrorKind::Damaged,
                 _ => ErrorKind::Refused,
             },
-            Self::OffsetOutOfRange { .. } | Self::UnknownPartition { .. } => ErrorKind::NotFound,
+            Self::OffsetOutOfRange { .. }
+            | Self::NoCommittedOffset { .. }
+            | Self::UnknownPartition { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } | Self::LogTruncated { .. } => ErrorKind::Damaged,
             Self::BufferFull | Self::Closed => ErrorKind::Local,
         }
@@ -325,6 +339,21 @@ fn advice(code: ErrorCode) -> Suffix<'static> {
         ErrorCode::TOPIC_AUTHORIZATION_FAILED
         | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
         | ErrorCode::GROUP_AUTHORIZATION_FAILED => "ask for the rights, or use another user",
+        ErrorCode::GROUP_ID_NOT_FOUND => "list the groups with `millrace group list`",
+        ErrorCode::NON_EMPTY_GROUP => "stop its members first; `millrace group describe` shows them",
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => {
+            "stop its members first, or have them subscribe to other topics"
+        }
+        ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION | ErrorCode::FENCED_MEMBER_EPOCH => {
+            "the group has gone on without this member: ask for records more often than max_poll_interval, and read on \
+             from where the group is"
+        }
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+            "the group's other members use another protocol, or other assignors: use the same, or another group"
+        }
+        ErrorCode::FENCED_INSTANCE_ID | ErrorCode::UNRELEASED_INSTANCE_ID => {
+            "another member uses the same group instance id: give each its own"
+        }
         ErrorCode::KAFKA_STORAGE_ERROR => "the broker cannot use its disk; look into its log",
         ErrorCode::UNKNOWN_SERVER_ERROR => "look into the broker's log",
         _ => "",

@@ -2,7 +2,7 @@
 //! small async client.
 //!
 //! It works against any Kafka broker from 2.1 on, Millrace being one. Start with a [`Client`], which knows the cluster
-//! and its connections, and make a [`Producer`], a [`Consumer`] or an [`Admin`] from it:
+//! and its connections, and make a [`Producer`], a [`Consumer`], a [`GroupConsumer`] or an [`Admin`] from it:
 //!
 //! ```no_run
 //! use millrace::client::{Client, ClientConfig, Producer, ProducerConfig, ProducerRecord};
@@ -18,7 +18,7 @@
 //!
 //! What always holds: every length and count from a broker is checked before it is believed; every wait has an end;
 //! an [`Error`] says what to do. Batches of records are never copied between the socket and their use.
-//! Deliberately absent, for now: consumer groups, transactions, share groups, TLS and SASL.
+//! Deliberately absent, for now: transactions, share groups, TLS and SASL.
 
 mod admin;
 mod cluster;
@@ -26,6 +26,7 @@ mod config;
 mod connection;
 mod consumer;
 mod error;
+mod group;
 mod metadata;
 mod partitioner;
 mod producer;
@@ -35,13 +36,17 @@ mod versions;
 
 pub use self::admin::{
     Admin, ClusterDescription, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, CreatedTopic,
-    ListedOffset, LogDir, LogDirPartition, NewTopic, OffsetQuery, OffsetSpec,
+    GroupDescription, GroupListing, ListedOffset, LogDir, LogDirPartition, MemberDescription, NewTopic,
+    OffsetQuery, OffsetSpec, PartitionLag, TopicReader,
 };
 pub use self::cluster::Client;
 pub use self::config::{BrokerAddress, ClientConfig, DEFAULT_PORT, ParseAddressError};
 pub use self::connection::Connection;
-pub use self::consumer::{ConsumedRecord, Consumer, ConsumerConfig, OutOfRange, StartAt, Watermarks};
+pub use self::consumer::{
+    ConsumedRecord, Consumer, ConsumerConfig, OutOfRange, StartAt, TopicPartition, Watermarks,
+};
 pub use self::error::{Error, ErrorKind};
+pub use self::group::{Assignor, CommittedOffset, GroupConfig, GroupConsumer, GroupEvent, GroupProtocol};
 pub use self::metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
 pub use self::partitioner::{murmur2, partition_for_key};
 pub use self::producer::{

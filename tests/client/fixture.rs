@@ -67,6 +67,13 @@ async fn serve(dir: &TempDir, listen: &str) -> Server {
     let mut layers = Layers::default();
     layers.add("log.dir", dir.path().to_str().unwrap(), Source::Set);
     layers.add("listeners", listen, Source::Set);
+    // Tests of groups neither wait for more members nor for long sessions.
+    layers.add("group.initial.rebalance.delay.ms", "0", Source::Set);
+    layers.add("group.min.session.timeout.ms", "100", Source::Set);
+    layers.add("group.consumer.min.session.timeout.ms", "500", Source::Set);
+    layers.add("group.consumer.session.timeout.ms", "1000", Source::Set);
+    layers.add("group.consumer.min.heartbeat.interval.ms", "50", Source::Set);
+    layers.add("group.consumer.heartbeat.interval.ms", "50", Source::Set);
     Server::start(&ServerConfig::from_layers(&layers).unwrap(), Env::system()).await.unwrap()
 }
 

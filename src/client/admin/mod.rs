@@ -1,9 +1,11 @@
-//! Administration: topics, partitions, configs, offsets, the cluster and its disks.
+//! Administration: topics, partitions, configs, offsets, groups, the cluster and its disks.
 //!
 //! Each method is one request, sent again while its failure may pass, until the client's `api_timeout`. What a broker
 //! says of single topics or partitions is theirs alone: one that fails does not fail the others.
 
 mod configs;
+mod group_offsets;
+mod groups;
 mod log_dirs;
 pub(crate) mod offsets;
 mod topics;
@@ -11,6 +13,8 @@ mod topics;
 use std::sync::Arc;
 
 pub use self::configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+pub use self::group_offsets::{PartitionLag, TopicReader};
+pub use self::groups::{GroupDescription, GroupListing, MemberDescription};
 pub use self::log_dirs::{LogDir, LogDirPartition};
 pub use self::offsets::{ListedOffset, OffsetQuery, OffsetSpec};
 pub use self::topics::{CreatedTopic, NewTopic};

@@ -11,7 +11,19 @@ use tokio::time::Instant;
 use crate::types::Offset;
 
 /// A topic and a partition in it.
-pub(super) type Key = (Arc<str>, i32);
+pub type TopicPartition = (Arc<str>, i32);
+
+/// Where a group's member begins a partition that it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartPosition {
+    pub(crate) key: TopicPartition,
+    pub(crate) offset: Offset,
+    /// The leader epoch of the record before it, when it is known: lets the broker find out that its log was cut back
+    /// since.
+    pub(crate) leader_epoch: Option<i32>,
+}
+
+pub(super) type Key = TopicPartition;
 
 /// All partitions of a consumer.
 #[derive(Debug, Default)]
@@ -26,6 +38,8 @@ pub(super) struct Assigned {
     /// Told apart from what was asked for before the last seek.
     pub(super) generation: u64,
     pub(super) position: Offset,
+    /// The leader epoch of the record before the position, when it is known.
+    pub(super) position_epoch: Option<i32>,
     pub(super) fetch_offset: Offset,
     /// The leader epoch of the last batch fetched: lets the broker find out that its log was cut back since.
     pub(super) last_fetched_epoch: Option<i32>,
@@ -57,14 +71,21 @@ pub struct Watermarks {
 impl Assignment {
     /// Reads the partition from `offset` on; what was asked for before is thrown away.
     pub(super) fn set(&mut self, key: Key, offset: Offset) {
+        self.set_after(StartPosition { key, offset, leader_epoch: None });
+    }
+
+    /// As [`set`](Self::set), where the leader epoch of the record before is known.
+    pub(super) fn set_after(&mut self, start: StartPosition) {
+        let StartPosition { key, offset, leader_epoch } = start;
         let generation = self.next_generation;
         self.next_generation += 1;
         let watermarks = self.partitions.get(&key).and_then(|known| known.watermarks);
         let assigned = Assigned {
             generation,
             position: offset,
+            position_epoch: leader_epoch,
             fetch_offset: offset,
-            last_fetched_epoch: None,
+            last_fetched_epoch: leader_epoch,
             is_in_flight: false,
             buffered_bytes: 0,
             not_before: None,

@@ -1,10 +1,11 @@
 //! The consumer without a group: partitions are assigned by hand, positions are the caller's.
+//! [`GroupConsumer`](super::GroupConsumer) builds on it.
 //!
 //! A background task, the [`fetcher`], asks the leaders of the assigned partitions for records ahead of the caller;
 //! [`Consumer::poll`] checks, decompresses and hands out what has come. What always holds: records of one partition
 //! come in the order of their offsets, none below the position; at most `buffer_bytes` per partition are held ahead;
 //! damage is an error that names the place, never a record; after a seek nothing from before it comes.
-//! Deliberately absent, for now: consumer groups and stored offsets.
+//! Deliberately absent: groups and committed offsets.
 
 mod assignment;
 mod fetch;
@@ -20,8 +21,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-pub use self::assignment::Watermarks;
+pub(crate) use self::assignment::StartPosition;
 use self::assignment::{Assignment, Key};
+pub use self::assignment::{TopicPartition, Watermarks};
 use self::fetcher::{Fetcher, Item};
 use self::reader::ChunkReader;
 use super::admin::OffsetSpec;
@@ -218,6 +220,26 @@ impl Consumer {
         Ok(())
     }
 
+    /// Reads these partitions, each from a position that is known already.
+    pub(crate) fn assign_at(&mut self, starts: impl IntoIterator<Item = StartPosition>) {
+        let mut assignment = self.shared.assignment.lock();
+        starts.into_iter().for_each(|start| assignment.set_after(start));
+        drop(assignment);
+        self.shared.changed.notify_one();
+    }
+
+    /// The position of a partition, with the leader epoch of the record before it; `None` when it is not assigned.
+    pub(crate) fn position_of(&self, key: &TopicPartition) -> Option<(Offset, Option<i32>)> {
+        let assignment = self.shared.assignment.lock();
+        assignment.partitions.get(key).map(|assigned| (assigned.position, assigned.position_epoch))
+    }
+
+    /// The partitions that are read, in no order.
+    #[must_use]
+    pub fn assigned(&self) -> Vec<TopicPartition> {
+        self.shared.assignment.lock().partitions.keys().cloned().collect()
+    }
+
     /// The offsets that the specs stand for; the end for a timestamp that no record reaches.
     async fn listed(&self, look_ups: &[(Arc<str>, i32, OffsetSpec)]) -> Result<Vec<Offset>, Error> {
         let isolation = self.shared.config.isolation;
@@ -325,6 +347,9 @@ impl Consumer {
         if let Some(assigned) = self.shared.assignment.lock().current(reader.key(), reader.generation()) {
             has_moved = assigned.position != reader.position();
             assigned.position = reader.position();
+            if let Some(last) = records.last() {
+                assigned.position_epoch = last.leader_epoch;
+            }
             assigned.is_halted |= self.pending_error.is_some();
             if is_done {
                 assigned.buffered_bytes = assigned.buffered_bytes.saturating_sub(reader.size_bytes());
