@@ -6,5 +6,7 @@
 mod client;
 #[path = "cli/data_dir.rs"]
 mod data_dir;
+#[path = "cli/group.rs"]
+mod group;
 #[path = "cli/run.rs"]
 mod run;

@@ -1,4 +1,6 @@
-//! `millrace consume`: a topic's records on stdout.
+//! `millrace consume`: records on stdout, of one topic from where the user says, or as a member of a group.
+
+mod group;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use self::group::GroupArgs;
 use super::broker::{self, BrokerArgs};
 use super::failure::Failure;
 use super::format::{Format, FormatOptions, TOKENS_HELP};
@@ -32,16 +35,25 @@ Examples:
   millrace consume orders -p 0 -o 42 -c 1 --raw    one value, byte for byte
   millrace consume orders -e -f '%T %p:%o %k=%s\\n'
   millrace consume orders -e --json | millrace produce copy --json
+  millrace consume orders payments -g billing      shared with the other members of the group
+  millrace consume --pattern 'orders-.*' -g billing --protocol consumer
+
+With --group, positions are committed every five seconds and at the end, also when Ctrl-C or SIGTERM ends it; a record
+counts as done once it is printed. With --exit too, the end is that of the partitions which this member was given.
 
 Format tokens:
 {TOKENS_HELP}"))]
 pub(super) struct Args {
-    /// The topic.
-    topic: String,
+    /// The topic; with --group, one or several.
+    #[arg(required_unless_present = "pattern", value_name = "TOPIC")]
+    topics: Vec<String>,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    group: GroupArgs,
     /// Where to start: beginning, end, OFFSET (must exist where -p names the partition, else the nearest that does),
-    /// -N (the last N of each partition), or @TIME (ms since 1970, RFC 3339, or how long ago: 5m, 1h30m, 7d).
+    /// -N (the last N of each partition), or @TIME (ms since 1970, RFC 3339, or how long ago: 5m, 1h30m, 7d). With
+    /// --group only beginning and end, for partitions that the group has committed no offset of.
     #[arg(short, long, value_name = "POSITION", default_value = "beginning", allow_hyphen_values = true)]
     offset: Position,
     /// Only this partition; may be given several times.
@@ -88,10 +100,16 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn consume(args: &Args) -> Result<(), Failure> {
     let output = args.output()?;
     let client = args.broker.connect().await?;
+    if let Some(group_id) = &args.group.group {
+        return group::consume(args, group_id, &client, &output).await;
+    }
+    let [topic] = &args.topics[..] else {
+        return Err(Failure::usage("several topics need a group to read them: give --group"));
+    };
     let isolation = if args.committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let partitions = partitions(args, &client).await?;
+    let partitions = partitions(args, topic, &client).await?;
 
-    let topic: Arc<str> = Arc::from(args.topic.as_str());
+    let topic: Arc<str> = Arc::from(topic.as_str());
     let mut ends = HashMap::new();
     if args.exit {
         ends = listed(&client, &topic, &partitions, OffsetSpec::Latest, isolation).await?;
@@ -102,7 +120,7 @@ async fn consume(args: &Args) -> Result<(), Failure> {
         if let (StartAt::Offset(offset), Some(&end)) = (start, ends.get(&partition))
             && offset > end
         {
-            return Err(Error::OffsetOutOfRange { topic: args.topic.clone(), partition, offset }.into());
+            return Err(Error::OffsetOutOfRange { topic: topic.to_string(), partition, offset }.into());
         }
     }
     let config = ConsumerConfig {
@@ -116,7 +134,7 @@ async fn consume(args: &Args) -> Result<(), Failure> {
         ..ConsumerConfig::default()
     };
     let mut consumer = Consumer::new(&client, config);
-    consumer.assign(&args.topic, &starts).await?;
+    consumer.assign(&topic, &starts).await?;
 
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut stdout = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
@@ -154,14 +172,14 @@ fn nobody_reads() -> bool {
 }
 
 /// The partitions to read.
-async fn partitions(args: &Args, client: &Client) -> Result<Vec<i32>, Failure> {
-    let topic = client.topic(&args.topic).await?;
+async fn partitions(args: &Args, name: &str, client: &Client) -> Result<Vec<i32>, Failure> {
+    let topic = client.topic(name).await?;
     if args.partitions.is_empty() {
         return Ok(topic.partitions.iter().map(|found| found.partition).collect());
     }
     for &partition in &args.partitions {
         if topic.partition(partition).is_none() {
-            let (topic, count) = (args.topic.clone(), topic.partitions.len());
+            let (topic, count) = (name.to_owned(), topic.partitions.len());
             return Err(Error::UnknownPartition { topic, partition, count }.into());
         }
     }

@@ -21,6 +21,11 @@ impl Failure {
         Self { code, message: Some(message.into()) }
     }
 
+    /// An end that needs no words, such as one by Ctrl-C.
+    pub(crate) fn silent(code: u8) -> Self {
+        Self { code, message: None }
+    }
+
     /// The user's arguments, or their combination, make no sense.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(exit::USAGE, message)

@@ -13,6 +13,7 @@ mod consume;
 pub mod exit;
 mod failure;
 mod format;
+mod group;
 mod input;
 mod json;
 mod position;
@@ -41,10 +42,12 @@ enum Command {
     Serve(serve::Args),
     /// Send records to a topic, from stdin or files.
     Produce(produce::Args),
-    /// Print the records of a topic.
+    /// Print the records of a topic, or share topics as a member of a group.
     Consume(consume::Args),
     /// Create, list, describe, change and delete topics.
     Topic(topic::Args),
+    /// List, describe, reset and delete consumer groups, and show how far they are behind.
+    Group(group::Args),
     /// Check a data directory while no broker uses it.
     Verify(verify::Args),
     /// Measure throughput and latency against a running broker.
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Topic(args) => topic::run(&args),
+        Command::Group(args) => group::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -30,7 +30,7 @@ Examples:
     Create(CreateArgs),
     /// Print the names of all topics.
     List(ListArgs),
-    /// Print partitions, offsets, and the configs that differ from the defaults.
+    /// Print partitions, offsets, the configs that differ from the defaults, and the groups that read it.
     Describe(describe::Args),
     /// Change configs, or add partitions.
     #[command(after_help = "\
@@ -200,7 +200,7 @@ async fn delete(args: &DeleteArgs) -> Result<(), Failure> {
 }
 
 /// Asks on the terminal; without one, a script has to say `--yes`.
-fn confirm(question: &str) -> Result<(), Failure> {
+pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::usage("nobody to ask whether to delete: give --yes"));
     }
@@ -213,7 +213,7 @@ fn confirm(question: &str) -> Result<(), Failure> {
 }
 
 /// Tells all failures and ends with the first one's code.
-fn first_failure(results: impl Iterator<Item = Result<(), Error>>) -> Result<(), Failure> {
+pub(super) fn first_failure(results: impl Iterator<Item = Result<(), Error>>) -> Result<(), Failure> {
     let mut first: Option<Failure> = None;
     for error in results.filter_map(Result::err) {
         let failure = Failure::from(error);

@@ -23,10 +23,16 @@ pub(crate) struct Ended {
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With settings of the broker, `key=value`.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut child = millrace(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
             .arg("--data-dir")
             .arg(dir.path())
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

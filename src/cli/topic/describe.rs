@@ -1,4 +1,4 @@
-//! `millrace topic describe`: partitions, offsets and configs.
+//! `millrace topic describe`: partitions, offsets, configs, and the groups that read it.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 use super::topic_id;
 use crate::cli::broker::BrokerArgs;
 use crate::cli::failure::Failure;
+use crate::cli::group::partition_json;
 use crate::client::{
-    Admin, ConfigEntry, ConfigResource, ConfigSource, OffsetQuery, OffsetSpec, TopicMetadata,
+    Admin, ConfigEntry, ConfigResource, ConfigSource, Error, OffsetQuery, OffsetSpec, PartitionLag,
+    TopicMetadata, TopicReader,
 };
 use crate::types::{Isolation, Offset};
 
@@ -42,13 +44,22 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
             configs.iter().filter(|config| args.all || config.source != ConfigSource::Default).collect();
         let starts = offsets(&admin, &topic, OffsetSpec::Earliest).await;
         let ends = offsets(&admin, &topic, OffsetSpec::Latest).await;
+        let readers = match admin.topic_readers(name).await {
+            Ok(readers) => readers,
+            // A broker without groups has no readers to tell of.
+            Err(Error::Unsupported { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
         if args.json {
-            writeln!(stdout, "{}", described_json(&topic, &shown, &starts, &ends))?;
+            let mut described = described_json(&topic, &shown, &starts, &ends);
+            described["groups"] = readers.iter().map(reader_json).collect();
+            writeln!(stdout, "{described}")?;
         } else {
             if index > 0 {
                 writeln!(stdout)?;
             }
             print_described(&mut stdout, &topic, &shown, &starts, &ends)?;
+            print_readers(&mut stdout, &readers)?;
         }
     }
     Ok(())
@@ -134,6 +145,33 @@ fn print_described(
             shown(end),
             shown(records.as_ref()),
         )?;
+    }
+    Ok(())
+}
+
+fn lag_of(reader: &TopicReader) -> i64 {
+    reader.partitions.iter().filter_map(PartitionLag::lag).sum()
+}
+
+fn reader_json(reader: &TopicReader) -> Value {
+    let partitions = reader.partitions.iter().map(|partition| partition_json(&reader.group, partition));
+    json!({
+        "group": reader.group.group_id,
+        "state": reader.group.state,
+        "lag": lag_of(reader),
+        "partitions": partitions.collect::<Vec<Value>>(),
+    })
+}
+
+fn print_readers(out: &mut impl Write, readers: &[TopicReader]) -> io::Result<()> {
+    if readers.is_empty() {
+        return Ok(());
+    }
+    let width = readers.iter().map(|reader| reader.group.group_id.chars().count()).max().unwrap_or(0).max(5);
+    writeln!(out, "  {:<width$} {:>14} {:>10} {:>14}", "group", "state", "partitions", "lag")?;
+    for reader in readers {
+        let (group, count) = (&reader.group, reader.partitions.len());
+        writeln!(out, "  {:<width$} {:>14} {count:>10} {:>14}", group.group_id, group.state, lag_of(reader))?;
     }
     Ok(())
 }
