@@ -41,6 +41,8 @@ pub(crate) async fn run(consumer: Consumer, finish: Finish, out: PathBuf) -> Res
         Ok(())
     })
     .await?;
+    // Partitions are read in no order.
+    samples.sort_by_key(|sample: &Sample| sample.time_ms);
     draw(&out.join("metrics.svg"), &samples)?;
     Ok(seen)
 }

@@ -1,19 +1,33 @@
-//! The whole feed: the producer and both consumers, until all have seen the last sample.
+//! The whole feed: the producer, both consumers and the workers, until all have seen the last sample.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace::client::{Client, Consumer, ConsumerConfig, StartAt};
+use millrace::client::{
+    Admin, Client, Consumer, ConsumerConfig, ErrorCode, GroupProtocol, NewTopic, OffsetSpec, StartAt,
+};
+use millrace::types::Isolation;
 use tokio::sync::watch;
 
 use crate::sample::Sample;
+use crate::workers::{self, Workers};
 use crate::{Error, chart, producer, table};
+
+/// Partitions of the topic, where it does not exist yet: enough for the workers to share.
+const PARTITIONS: i32 = 6;
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    /// Where the broker is.
+    pub(crate) broker: String,
     pub(crate) topic: String,
+    pub(crate) workers: usize,
+    pub(crate) protocol: GroupProtocol,
+    /// How long the partitions of a worker that was killed wait; in the consumer protocol the broker says.
+    pub(crate) session: Duration,
     pub(crate) duration: Duration,
     pub(crate) interval: Duration,
     /// Where the CSV and the chart go.
@@ -28,12 +42,15 @@ pub(crate) struct Placed {
     pub(crate) value: String,
 }
 
-/// What each of the three saw of this run, in order of partition and offset.
+/// What each of them saw of this run, in order of partition and offset.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) acknowledged: Vec<Placed>,
     pub(crate) table: Vec<Placed>,
     pub(crate) chart: Vec<Placed>,
+    pub(crate) workers: Workers,
+    /// Where the run began in each partition.
+    starts: BTreeMap<i32, i64>,
 }
 
 /// Where the consumers have to get to: the run's last acknowledged offset of each partition, once it is known.
@@ -42,7 +59,7 @@ pub(crate) type Finish = watch::Receiver<Option<Arc<Vec<(i32, i64)>>>>;
 // === impl Record ===
 
 impl Record {
-    /// Both consumers must have seen exactly what was acknowledged.
+    /// Both consumers must have seen exactly what was acknowledged, and the workers must have judged it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.acknowledged.is_empty() {
             return Err("no sample was acknowledged".into());
@@ -59,26 +76,67 @@ impl Record {
                 .into());
             }
         }
-        Ok(())
+        self.workers.check(&self.acknowledged, &self.starts)
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(crate) fn protocol_name(&self) -> &'static str {
+        match self.protocol {
+            GroupProtocol::Classic => "classic",
+            GroupProtocol::Consumer => "consumer",
+        }
     }
 }
 
 /// Runs the feed for the plan's duration.
 pub(crate) async fn run(client: &Client, plan: &Plan) -> Result<Record, Error> {
     std::fs::create_dir_all(&plan.out)?;
-    // Looking the topic up through a producer makes it where it does not exist yet; then the consumers can start
-    // at its end, before the first sample.
+    make_topic(client, &plan.topic).await?;
     let producer = producer::open(client, &plan.topic).await?;
+    // The consumers start at the topic's end, before the first sample.
+    let starts = ends(client, &plan.topic).await?;
+    let (all, acknowledged) = watch::channel(None);
+    let workers = tokio::spawn(workers::run(plan.clone(), acknowledged));
     let (finish, finished) = watch::channel(None);
     let table = tokio::spawn(table::run(consumer(client, plan).await?, finished.clone()));
     let chart = tokio::spawn(chart::run(consumer(client, plan).await?, finished, plan.out.clone()));
     let mut acknowledged = producer::run(producer, plan).await?;
     acknowledged.sort();
     finish.send_replace(Some(Arc::new(last_offsets(&acknowledged))));
-    let mut record = Record { acknowledged, table: table.await??, chart: chart.await?? };
+    all.send_replace(Some(acknowledged.clone()));
+    let (table, chart, workers) = (table.await??, chart.await??, workers.await??);
+    let mut record = Record { acknowledged, table, chart, workers, starts };
     record.table.sort();
     record.chart.sort();
     Ok(record)
+}
+
+async fn make_topic(client: &Client, name: &str) -> Result<(), Error> {
+    let topic = NewTopic::new(name).partitions(PARTITIONS);
+    for created in Admin::new(client).create_topics(&[topic], false).await? {
+        match created {
+            Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}
+
+/// Where each partition ends now.
+async fn ends(client: &Client, name: &str) -> Result<BTreeMap<i32, i64>, Error> {
+    let topic = client.topic(name).await?;
+    let partitions: Vec<i32> = topic.partitions.iter().map(|found| found.partition).collect();
+    let query = |partition: &i32| (Arc::clone(&topic.name), *partition, OffsetSpec::Latest);
+    let queries: Vec<_> = partitions.iter().map(query).collect();
+    let listed = Admin::new(client).list_offsets(&queries, Isolation::ReadUncommitted).await;
+    let mut ends = BTreeMap::new();
+    for (partition, listed) in partitions.into_iter().zip(listed) {
+        ends.insert(partition, listed?.offset.unwrap_or_default());
+    }
+    Ok(ends)
 }
 
 async fn consumer(client: &Client, plan: &Plan) -> Result<Consumer, Error> {

@@ -15,6 +15,10 @@ pub(crate) async fn run(consumer: Consumer, finish: Finish) -> Result<Vec<Placed
     let terminal = std::io::stdout().is_terminal();
     feed::follow(consumer, finish, |sample| {
         let drawn = if latest.is_empty() { 0 } else { latest.len() + 1 };
+        // Partitions are read in no order.
+        if latest.get(&sample.host).is_some_and(|shown| shown.time_ms > sample.time_ms) {
+            return Ok(());
+        }
         latest.insert(sample.host.clone(), sample.clone());
         let mut out = std::io::stdout().lock();
         if terminal && drawn > 0 {
