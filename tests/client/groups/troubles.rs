@@ -226,11 +226,12 @@ impl Script {
     }
 
     fn target(&self, error_code: ErrorCode) -> ConsumerGroupHeartbeatResponse {
-        let topic = consumer_group_heartbeat::ConsumerGroupHeartbeatResponseTopicPartitions {
+        let topic = consumer_group_heartbeat::HeartbeatTopicPartitions {
             topic_id: TOPIC_ID,
             partitions: vec![0].into(),
         };
-        let assignment = consumer_group_heartbeat::Assignment { topic_partitions: vec![topic].into() };
+        let assignment =
+            consumer_group_heartbeat::HeartbeatAssignment { topic_partitions: vec![topic].into() };
         ConsumerGroupHeartbeatResponse {
             error_code,
             member_epoch: 1,
