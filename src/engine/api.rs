@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub mod consumer_group;
 pub mod group;
 
 use super::Error;
@@ -218,6 +219,8 @@ pub enum ConfigResource {
     Topic(Arc<str>),
     /// The broker's: its node id as text, or empty for all brokers.
     Broker(String),
+    /// A group's, by name; there need not be such a group.
+    Group(Arc<str>),
 }
 
 /// A setting with its value.
@@ -257,6 +260,8 @@ pub struct ConfigSynonym {
 pub enum ConfigSource {
     /// Given for the topic.
     Topic,
+    /// Given for the group.
+    Group,
     /// Given while the broker ran.
     DynamicBroker,
     /// Given at the start: file, environment, command line.

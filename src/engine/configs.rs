@@ -8,7 +8,8 @@ use super::api::{
 };
 use super::catalog::CatalogRecord;
 use super::config::{
-    self, BROKER_SETTINGS, BrokerSettings, Overrides, Scope, Setting, Shape, TOPIC_SETTINGS, TopicSettings,
+    self, BROKER_SETTINGS, BrokerSettings, GROUP_SETTINGS, Overrides, Scope, Setting, Shape, TOPIC_SETTINGS,
+    TopicSettings,
 };
 use super::core::{Core, Engine};
 use super::image::{MetadataImage, TopicImage};
@@ -34,6 +35,11 @@ impl Engine {
                 entries.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(entries)
             }
+            ConfigResource::Group(name) => {
+                check_group_name(name)?;
+                let none = Arc::default();
+                Ok(of_group(image.group_overrides.get(name).unwrap_or(&none), &image.settings))
+            }
         }
     }
 
@@ -48,6 +54,7 @@ impl Engine {
         let done = self.core.on_pool(move |core| match &resource {
             ConfigResource::Topic(name) => core.alter_topic(name, &change, validate_only),
             ConfigResource::Broker(name) => core.alter_broker(name, &change, validate_only),
+            ConfigResource::Group(name) => core.alter_group(name, &change, validate_only),
         });
         async move { done.await.unwrap_or(Err(Error::Stopping)) }
     }
@@ -106,6 +113,55 @@ impl Core {
         });
         Ok(())
     }
+}
+
+// === impl Core: groups ===
+
+impl Core {
+    fn alter_group(&self, name: &Arc<str>, change: &ConfigChange, validate_only: bool) -> Result<(), Error> {
+        check_group_name(name)?;
+        let catalog = self.catalog.lock();
+        let image = self.image.load_full();
+        let none = Arc::default();
+        let before = image.group_overrides.get(name).unwrap_or(&none);
+        let after = changed(GROUP_SETTINGS, before, change)?;
+        config::check_group(&after, &image.settings)?;
+        if before.is_empty() && !after.is_empty() && image.group_overrides.len() >= GROUPS_MAX {
+            let why = format!("{GROUPS_MAX} groups have settings of their own; there can be no more");
+            return Err(Error::InvalidConfig { why });
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let pairs = after.clone().into_iter().collect();
+        self.record_change(
+            &catalog,
+            CatalogRecord::GroupSettings { group: name.to_string(), overrides: pairs },
+        )?;
+        let after = Arc::new(after);
+        self.change_image(|image| {
+            let groups = Arc::make_mut(&mut image.group_overrides);
+            if after.is_empty() {
+                groups.remove(name);
+            } else {
+                groups.insert(Arc::clone(name), Arc::clone(&after));
+            }
+        });
+        Ok(())
+    }
+}
+
+/// So many groups may have settings of their own.
+const GROUPS_MAX: usize = 10_000;
+/// The longest name of a group that has.
+const GROUP_NAME_BYTES_MAX: usize = 1024;
+
+fn check_group_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > GROUP_NAME_BYTES_MAX {
+        let why = format!("a group with settings has a name, of at most {GROUP_NAME_BYTES_MAX} bytes");
+        return Err(Error::InvalidRequest { why });
+    }
+    Ok(())
 }
 
 /// The empty name means every broker, which is this one.
@@ -194,6 +250,21 @@ pub(super) fn of_topic(overrides: &Overrides, broker: &BrokerSettings) -> Vec<Co
                 synonyms.extend(broker_synonyms(fallback.expect("held by a test"), broker));
             }
             _ => synonyms.push(synonym(setting.name, setting.default, ConfigSource::Default)),
+        }
+        described(setting, synonyms, false)
+    });
+    entries.collect()
+}
+
+/// A group's settings as they are described.
+fn of_group(overrides: &Overrides, broker: &BrokerSettings) -> Vec<ConfigEntry> {
+    let entries = GROUP_SETTINGS.iter().map(|setting| {
+        let given = overrides.get(setting.name);
+        let mut synonyms: Vec<_> =
+            given.map(|value| synonym(setting.name, value, ConfigSource::Group)).into_iter().collect();
+        if let Scope::Group(name) = setting.scope {
+            let fallback = BROKER_SETTINGS.iter().find(|setting| setting.name == name);
+            synonyms.extend(broker_synonyms(fallback.expect("held by a test"), broker));
         }
         described(setting, synonyms, false)
     });

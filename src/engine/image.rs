@@ -22,6 +22,8 @@ pub struct MetadataImage {
     pub leader_epoch: LeaderEpoch,
     /// The broker's settings.
     pub settings: Arc<BrokerSettings>,
+    /// The settings given for groups, by their names.
+    pub(super) group_overrides: Arc<BTreeMap<Arc<str>, Arc<Overrides>>>,
     pub(super) by_name: BTreeMap<Arc<str>, Arc<TopicImage>>,
     pub(super) by_id: HashMap<TopicId, Arc<TopicImage>>,
 }

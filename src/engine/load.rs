@@ -63,12 +63,17 @@ pub(super) fn load(
         epoch,
         clean: dir.was_clean(),
     });
+    let group_overrides = state
+        .group_overrides
+        .iter()
+        .map(|(group, overrides)| (Arc::from(group.as_str()), Arc::new(overrides.clone())));
     let mut image = MetadataImage {
         version: 0,
         broker_id,
         cluster_id: dir.cluster_id().into(),
         leader_epoch: epoch,
         settings: Arc::clone(&settings),
+        group_overrides: Arc::new(group_overrides.collect()),
         by_name: BTreeMap::new(),
         by_id: HashMap::new(),
     };

@@ -59,6 +59,7 @@ pub(super) fn tick(core: &Arc<Core>) {
     // What was queued behind syncs that have become stuck since.
     core.committer.start(core);
     core.cleaner.tick(core, now);
+    core.maybe_show_topics_to_groups();
     let retention = core.image.load().settings.int("log.retention.check.interval.ms");
     let retention = Duration::from_millis(u64::try_from(retention).unwrap_or(u64::MAX));
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);

@@ -314,6 +314,8 @@ impl Core {
         let mut image = MetadataImage::clone(&self.image.load());
         change(&mut image);
         self.image.store(Arc::new(image));
+        // Groups whose members subscribe to patterns are to hear of it.
+        self.alarm.ring();
     }
 }
 

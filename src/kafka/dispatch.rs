@@ -105,6 +105,8 @@ pub const APIS: &[Api] = &[
     api!(incremental_alter_configs::IncrementalAlterConfigsRequest, Alone, later),
     api!(offset_delete::OffsetDeleteRequest, Alone, later),
     api!(describe_cluster::DescribeClusterRequest, Alone, now),
+    api!(consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, Alone, later),
+    api!(consumer_group_describe::ConsumerGroupDescribeRequest, Alone, now),
     api!(describe_topic_partitions::DescribeTopicPartitionsRequest, Alone, now),
 ];
 

@@ -71,6 +71,7 @@ pub(super) fn group_error_code(error: &GroupError) -> ErrorCode {
         GroupError::MetadataTooLarge { .. } => ErrorCode::OFFSET_METADATA_TOO_LARGE,
         GroupError::UnknownTopicOrPartition { .. } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         GroupError::UnknownTopicId { .. } => ErrorCode::UNKNOWN_TOPIC_ID,
+        GroupError::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         GroupError::InvalidRequest { .. } => ErrorCode::INVALID_REQUEST,
         GroupError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,

@@ -27,7 +27,7 @@ async fn every_version_names_what_the_dispatch_table_serves() {
         assert!(listed.contains(&(0, 0, 13)), "old librdkafka compresses only when Produce begins at 0");
         let finalized: Vec<_> = response.finalized_features.iter().map(|feature| feature.name).collect();
         if version >= 3 {
-            assert_eq!(finalized, ["metadata.version"]);
+            assert_eq!(finalized, ["group.version", "metadata.version"]);
             assert!(response.finalized_features_epoch >= 0);
         } else {
             assert!(finalized.is_empty());

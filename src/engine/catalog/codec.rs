@@ -41,6 +41,8 @@ pub(crate) enum CatalogRecord {
     ProducerIds { next: i64 },
     /// The dynamic broker settings, all of them.
     BrokerSettings { overrides: Vec<(String, String)> },
+    /// A group's settings, all of them.
+    GroupSettings { group: String, overrides: Vec<(String, String)> },
 }
 
 /// The kinds of payload.

@@ -15,6 +15,8 @@ pub(crate) struct CatalogState {
     /// The first producer id that was surely never handed out.
     pub(crate) next_producer_id: i64,
     pub(crate) broker_overrides: Overrides,
+    /// Of groups that have any.
+    pub(crate) group_overrides: BTreeMap<String, Overrides>,
 }
 
 /// A topic.
@@ -56,6 +58,12 @@ impl CatalogState {
             CatalogRecord::BrokerSettings { overrides } => {
                 self.broker_overrides = overrides.into_iter().collect();
             }
+            CatalogRecord::GroupSettings { group, overrides } if overrides.is_empty() => {
+                self.group_overrides.remove(&group);
+            }
+            CatalogRecord::GroupSettings { group, overrides } => {
+                self.group_overrides.insert(group, overrides.into_iter().collect());
+            }
         }
     }
 
@@ -73,12 +81,16 @@ impl CatalogState {
             partitions: topic.partitions,
             overrides: pairs(&topic.overrides),
         }));
+        records.extend(self.group_overrides.iter().map(|(group, overrides)| CatalogRecord::GroupSettings {
+            group: group.clone(),
+            overrides: pairs(overrides),
+        }));
         records.extend(self.deleted.iter().map(|id| CatalogRecord::TopicDeleted { id: id.0 }));
         records
     }
 
     pub(super) fn record_count(&self) -> usize {
-        3 + self.topics.len() + self.deleted.len()
+        3 + self.topics.len() + self.deleted.len() + self.group_overrides.len()
     }
 }
 
@@ -110,6 +122,9 @@ mod tests {
             CatalogRecord::TopicDeleted { id: [2; 16] },
             CatalogRecord::ProducerIds { next: 2000 },
             CatalogRecord::BrokerSettings { overrides: vec![("num.partitions".into(), "3".into())] },
+            CatalogRecord::GroupSettings { group: "gone".into(), overrides: vec![("a".into(), "1".into())] },
+            CatalogRecord::GroupSettings { group: "gone".into(), overrides: Vec::new() },
+            CatalogRecord::GroupSettings { group: "kept".into(), overrides: vec![("a".into(), "1".into())] },
         ] {
             state.apply(record);
         }
@@ -117,5 +132,6 @@ mod tests {
         state.to_records().into_iter().for_each(|record| again.apply(record));
         assert_eq!(again, state);
         assert_eq!(state.topics[&TopicId([1; 16])].partitions, 4);
+        assert_eq!(state.group_overrides.keys().collect::<Vec<_>>(), ["kept"]);
     }
 }

@@ -6,12 +6,15 @@
 //! is in no table is refused with the nearest one that is.
 
 mod broker;
+mod group;
 mod nearest;
 mod topic;
 
 use std::collections::BTreeMap;
 
 pub use broker::{BROKER_SETTINGS, BrokerSettings};
+pub use group::GROUP_SETTINGS;
+pub(super) use group::{check_group, group_value};
 pub use nearest::nearest;
 pub use topic::{TOPIC_SETTINGS, TopicSettings};
 
@@ -42,6 +45,8 @@ pub enum Scope {
     Topic(&'static str),
     /// A topic's setting without one of the broker's.
     TopicOnly,
+    /// A group's setting that falls back to this setting of the broker.
+    Group(&'static str),
     /// A broker's setting that can be changed while it runs.
     Dynamic,
     /// A broker's setting that is read at the start.
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value_that_the_setting_takes() {
-        for setting in TOPIC_SETTINGS.iter().chain(BROKER_SETTINGS) {
+        for setting in TOPIC_SETTINGS.iter().chain(BROKER_SETTINGS).chain(GROUP_SETTINGS) {
             if !setting.default.is_empty() {
                 setting.check(setting.default).unwrap();
             }
@@ -239,11 +244,11 @@ mod tests {
 
     #[test]
     fn names_are_in_order_and_fall_back_to_settings_that_exist() {
-        for table in [TOPIC_SETTINGS, BROKER_SETTINGS] {
+        for table in [TOPIC_SETTINGS, BROKER_SETTINGS, GROUP_SETTINGS] {
             assert!(table.is_sorted_by_key(|setting| setting.name));
         }
-        for setting in TOPIC_SETTINGS {
-            if let Scope::Topic(broker) = setting.scope {
+        for setting in TOPIC_SETTINGS.iter().chain(GROUP_SETTINGS) {
+            if let Scope::Topic(broker) | Scope::Group(broker) = setting.scope {
                 find(BROKER_SETTINGS, broker).unwrap();
             }
         }

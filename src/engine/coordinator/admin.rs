@@ -22,13 +22,11 @@ impl Engine {
             if group.removed || group.is_blank() {
                 continue;
             }
-            let Kind::Classic(classic) = &group.kind;
-            listings.push(GroupListing {
-                group: Arc::clone(&cell.id),
-                protocol_type: classic.protocol_type(),
-                state: classic.state_name(),
-                group_type: "classic",
-            });
+            let (protocol_type, state, group_type) = match &group.kind {
+                Kind::Classic(classic) => (classic.protocol_type(), classic.state_name(), "classic"),
+                Kind::Consumer(consumer) => ("consumer".into(), consumer.state_name(), "consumer"),
+            };
+            listings.push(GroupListing { group: Arc::clone(&cell.id), protocol_type, state, group_type });
         }
         listings.sort_by(|a, b| a.group.cmp(&b.group));
         Ok(listings)
@@ -46,8 +44,10 @@ impl Engine {
         if group.removed || group.is_blank() {
             return Err(not_found());
         }
-        let Kind::Classic(classic) = &group.kind;
-        Ok(classic.describe())
+        match &group.kind {
+            Kind::Classic(classic) => Ok(classic.describe()),
+            Kind::Consumer(_) => Err(not_found()),
+        }
     }
 
     /// Deletes a group that has no members, with its offsets; answered when that is on the disk.
@@ -59,14 +59,13 @@ impl Engine {
         let (answer, outcome) = answer_channel();
         let group_id = Arc::clone(id);
         let begun = core.change_existing(id, |group, effects| {
-            let Kind::Classic(classic) = &mut group.kind;
-            if !classic.is_empty() {
+            if !group.kind.is_empty() {
                 return effects.answer(answer, Err(GroupError::NonEmptyGroup { group: group_id }));
             }
-            classic.become_simple();
             // One record for all of it, offsets that are on their way into the log included.
             effects.records.push(GroupRecord::Gone { group: group_id.to_string() });
             effects.answer(answer, Ok(()));
+            group.kind = Kind::simple(group_id);
         });
         let group = Arc::clone(id);
         async move {

@@ -4,8 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::super::core::Core;
-use super::{Group, GroupCell, Kind};
+use super::{Group, GroupCell};
 use crate::engine::group::Effects;
+use crate::engine::group::consumer::Context;
 use crate::purgatory::DelayedOperation;
 
 /// Waits in the purgatory for a group's deadline.
@@ -35,7 +36,7 @@ impl DelayedOperation for Deadline {
 impl Core {
     /// The deadline of a group that has to be waited for, where that is news.
     pub(super) fn deadline_to_watch(&self, group: &mut Group) -> Option<Duration> {
-        let next = group.next_deadline()?;
+        let next = group.kind.next_deadline()?;
         let news = group.scheduled.is_none_or(|scheduled| next < scheduled);
         news.then(|| {
             group.scheduled = Some(next);
@@ -55,10 +56,11 @@ impl Core {
             return;
         }
         group.scheduled = None;
-        let now = self.env.clock.monotonic();
+        let topics = self.seen_topics();
+        let settings = self.consumer_settings(&topics.0, &cell.id);
+        let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
         let mut effects = Effects::default();
-        let Kind::Classic(classic) = &mut group.kind;
-        classic.expire(&self.coordinator.classic, now, &mut effects);
+        group.kind.expire(&cell.id, &self.coordinator.classic, context, &mut effects);
         self.settle(cell, group, effects);
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::core::Core;
-use super::{ClassicGroup, Kind, readiness};
+use super::{ClassicGroup, ConsumerGroup, Kind, readiness};
 use crate::engine::group::GroupRecord;
+use crate::engine::group::consumer::ConsumerRecord;
 use crate::types::TopicId;
 
 // === impl Core ===
@@ -46,8 +47,22 @@ impl Core {
             GroupRecord::Gone { group } => {
                 if let Some(cell) = coordinator.find(&group) {
                     let mut known = cell.group.lock();
-                    known.kind = Kind::Classic(ClassicGroup::new(Arc::clone(&cell.id)));
+                    known.kind = Kind::simple(Arc::clone(&cell.id));
                     known.offsets.clear();
+                }
+            }
+            GroupRecord::Consumer { group, record } => {
+                let cell = coordinator.find_or_add(&group.into());
+                let mut group = cell.group.lock();
+                if let ConsumerRecord::Group(None) = record {
+                    group.kind = Kind::simple(Arc::clone(&cell.id));
+                    return;
+                }
+                if let Kind::Classic(_) = group.kind {
+                    group.kind = Kind::Consumer(ConsumerGroup::new());
+                }
+                if let Kind::Consumer(consumer) = &mut group.kind {
+                    consumer.replay(record);
                 }
             }
         })?;
@@ -55,8 +70,11 @@ impl Core {
         for cell in coordinator.cells() {
             let mut group = cell.group.lock();
             live += 1 + group.offsets.iter().count() as u64;
-            let Kind::Classic(classic) = &group.kind;
-            if classic.is_simple() && group.offsets.is_empty() {
+            if let Kind::Consumer(consumer) = &mut group.kind {
+                live += 3 * consumer.member_count() as u64;
+                consumer.loaded(&coordinator.consumer, now);
+            }
+            if group.kind.is_simple() && group.offsets.is_empty() {
                 group.removed = true;
                 drop(group);
                 coordinator.forget(&cell);

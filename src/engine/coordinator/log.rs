@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::super::catalog::{decode_frame, encode_frame};
 use super::super::core::{Core, OpenError};
 use super::super::error::Error;
-use super::{GroupCell, Kind, unavailable};
+use super::{GroupCell, unavailable};
 use crate::engine::group::{Effects, GroupRecord};
 use crate::log::{AppendBatch, LastStop, Log, LogConfig, LogResources, ReadRequest};
 use crate::record::{Batch, BatchBuilder, Compression, batches};
@@ -242,11 +242,8 @@ fn run(core: &Arc<Core>) {
             match &kept {
                 Ok(()) => group.apply_offsets(effects.records),
                 Err(_) => {
-                    let Kind::Classic(classic) = &mut group.kind;
-                    if effects.records.iter().any(|record| matches!(record, GroupRecord::Classic { .. })) {
-                        let now = core.env.clock.monotonic();
-                        classic.not_kept(&core.coordinator.classic, now, &mut after);
-                    }
+                    let now = core.env.clock.monotonic();
+                    group.kind.not_kept(&effects.records, &core.coordinator.classic, now, &mut after);
                 }
             }
             core.settle(&cell, group, after);
@@ -272,9 +269,9 @@ impl GroupCell {
     /// All that has to be kept of the group.
     fn to_records(&self) -> Vec<GroupRecord> {
         let group = self.group.lock();
-        let Kind::Classic(classic) = &group.kind;
-        let state = (!group.removed && !classic.is_simple()).then(|| classic.to_record());
-        state.into_iter().chain(group.offsets.to_records(&self.id)).collect()
+        let mut records = if group.removed { Vec::new() } else { group.kind.to_records(&self.id) };
+        records.extend(group.offsets.to_records(&self.id));
+        records
     }
 }
 
@@ -289,7 +286,7 @@ impl super::Group {
                     self.offsets.apply(TopicId(topic), partition, committed);
                 }
                 GroupRecord::Gone { .. } => self.offsets.clear(),
-                GroupRecord::Classic { .. } => {}
+                GroupRecord::Classic { .. } | GroupRecord::Consumer { .. } => {}
             }
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::super::core::{Core, Engine};
+use super::kind::consumer_record;
 use super::{Kind, answer_channel, check_group_id};
 use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
 use crate::engine::group::GroupError;
 use crate::engine::group::classic::Join;
+use crate::engine::group::consumer::Context;
 
 // === impl Engine ===
 
@@ -48,9 +50,15 @@ impl Engine {
         let (answer, outcome) = answer_channel();
         let now = core.env.clock.monotonic();
         let (id, member) = (Arc::clone(&request.group), Arc::clone(&request.name.member));
-        let begun = core.change_existing(&id, |group, effects| {
-            let Kind::Classic(classic) = &mut group.kind;
-            classic.sync(request, now, answer, effects);
+        let topics = core.seen_topics();
+        let settings = core.consumer_settings(&topics.0, &id);
+        let context = Context { settings: &settings, topics: &topics, now };
+        let begun = core.change_existing(&id, |group, effects| match &mut group.kind {
+            Kind::Classic(classic) => classic.sync(request, now, answer, effects),
+            Kind::Consumer(consumer) => {
+                let outcome = consumer.classic_sync(&request, context);
+                effects.answer(answer, outcome);
+            }
         });
         async move {
             match begun? {
@@ -66,9 +74,14 @@ impl Engine {
     /// As of Heartbeat; see [`GroupError`].
     pub fn heartbeat(&self, id: &str, name: &MemberName, generation: i32) -> Result<(), GroupError> {
         let now = self.core.env.clock.monotonic();
-        let outcome = self.core.change_existing(id, |group, _| {
-            let Kind::Classic(classic) = &mut group.kind;
-            classic.heartbeat(name, generation, now)
+        let outcome = self.core.change_existing(id, |group, _| match &mut group.kind {
+            Kind::Classic(classic) => classic.heartbeat(name, generation, now),
+            Kind::Consumer(consumer) => {
+                let topics = self.core.seen_topics();
+                let settings = self.core.consumer_settings(&topics.0, id);
+                let context = Context { settings: &settings, topics: &topics, now };
+                consumer.classic_heartbeat(name, generation, context)
+            }
         })?;
         outcome.unwrap_or_else(|| Err(GroupError::UnknownMember { member: Arc::clone(&name.member) }))
     }
@@ -84,9 +97,14 @@ impl Engine {
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let now = self.core.env.clock.monotonic();
         let core = &self.core;
-        let outcomes = core.change_existing(id, |group, effects| {
-            let Kind::Classic(classic) = &mut group.kind;
-            classic.leave(leaving, &core.coordinator.classic, now, effects)
+        let outcomes = core.change_existing(id, |group, effects| match &mut group.kind {
+            Kind::Classic(classic) => classic.leave(leaving, &core.coordinator.classic, now, effects),
+            Kind::Consumer(consumer) => {
+                let mut records = Vec::new();
+                let outcomes = consumer.classic_leave(leaving, &mut records);
+                effects.records.extend(records.into_iter().map(|record| consumer_record(id, record)));
+                outcomes
+            }
         })?;
         let unknown = |name: &MemberName| Err(GroupError::UnknownMember { member: Arc::clone(&name.member) });
         Ok(outcomes.unwrap_or_else(|| leaving.iter().map(unknown).collect()))
@@ -111,15 +129,34 @@ impl Core {
         }
         let prefix = request.name.instance.clone().unwrap_or_else(|| Arc::clone(&request.client.id));
         let settings = &self.coordinator.classic;
+        let new_id = || Arc::from(format!("{prefix}-{}", self.random_uuid()));
         self.change_group(&id, |group, effects| {
-            let Kind::Classic(classic) = &mut group.kind;
-            let join = Join { request, settings, now, answer };
-            classic.join(join, || format!("{prefix}-{}", self.random_uuid()).into(), effects);
+            if group.kind.is_empty() && matches!(group.kind, Kind::Consumer(_)) {
+                // Nobody is there to mind which protocol the group speaks.
+                effects.records.extend(group.kind.removal(&id));
+                group.kind = Kind::simple(Arc::clone(&id));
+            }
+            match &mut group.kind {
+                Kind::Classic(classic) => {
+                    classic.join(Join { request, settings, now, answer }, new_id, effects);
+                }
+                Kind::Consumer(consumer) => {
+                    let topics = self.seen_topics();
+                    let consumer_settings = self.consumer_settings(&topics.0, &id);
+                    let context = Context { settings: &consumer_settings, topics: &topics, now };
+                    let mut records = Vec::new();
+                    let allowed = settings.check_session_timeout(request.session_timeout);
+                    let outcome =
+                        allowed.and_then(|()| consumer.classic_join(&request, new_id, context, &mut records));
+                    effects.records.extend(records.into_iter().map(|record| consumer_record(&id, record)));
+                    effects.answer(answer, outcome);
+                }
+            }
         })
     }
 
     /// A random UUID in its usual form.
-    fn random_uuid(&self) -> String {
+    pub(super) fn random_uuid(&self) -> String {
         let mut bytes = [0; 16];
         self.env.entropy.fill(&mut bytes);
         bytes[6] = bytes[6] & 0x0f | 0x40;

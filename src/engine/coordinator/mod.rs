@@ -14,7 +14,9 @@
 //! Deliberately absent: a topic for the log. It is the broker's own, as the catalog's is (docs/decisions/0013).
 
 mod admin;
+mod consumer;
 mod deadlines;
+mod kind;
 mod load;
 mod log;
 mod members;
@@ -26,7 +28,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -34,6 +36,7 @@ use parking_lot::{Mutex, RwLock};
 pub(super) use self::log::GroupLog;
 use super::core::Core;
 use super::group::classic::{ClassicGroup, ClassicSettings};
+use super::group::consumer::{ConsumerGroup, ConsumerSettings, Context};
 use super::group::offsets::Offsets;
 use super::group::{Answer, Effects, GroupError};
 
@@ -42,7 +45,10 @@ pub(super) struct Coordinator {
     groups: RwLock<HashMap<Arc<str>, Arc<GroupCell>>>,
     log: GroupLog,
     readiness: AtomicU8,
+    /// The version of the topics that groups were last told to look at.
+    topics_shown: AtomicU64,
     classic: ClassicSettings,
+    consumer: ConsumerSettings,
     /// `offset.metadata.max.bytes`.
     metadata_bytes_max: usize,
     /// `offsets.retention.minutes`.
@@ -70,6 +76,7 @@ struct Group {
 /// Groups by their protocol.
 enum Kind {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 mod readiness {
@@ -88,12 +95,14 @@ impl Coordinator {
             groups: RwLock::default(),
             log,
             readiness: AtomicU8::new(readiness::LOADING),
+            topics_shown: AtomicU64::new(0),
             classic: ClassicSettings {
                 initial_rebalance_delay: millis("group.initial.rebalance.delay.ms"),
                 session_timeout_min: millis("group.min.session.timeout.ms"),
                 session_timeout_max: millis("group.max.session.timeout.ms"),
                 members_max: count("group.max.size"),
             },
+            consumer: consumer::settings_of(settings),
             metadata_bytes_max: count("offset.metadata.max.bytes"),
             offsets_retention: millis("offsets.retention.minutes") * 60_000,
         }
@@ -134,34 +143,13 @@ impl Coordinator {
 impl GroupCell {
     fn new(id: &Arc<str>) -> Self {
         let group = Group {
-            kind: Kind::Classic(ClassicGroup::new(Arc::clone(id))),
+            kind: Kind::simple(Arc::clone(id)),
             offsets: Offsets::default(),
             in_flight: 0,
             scheduled: None,
             removed: false,
         };
         Self { id: Arc::clone(id), group: Mutex::new(group) }
-    }
-}
-
-// === impl Group ===
-
-impl Group {
-    /// Whether it has no members, and nothing of it is on its way.
-    fn is_idle(&self) -> bool {
-        let Kind::Classic(classic) = &self.kind;
-        classic.is_empty() && self.in_flight == 0
-    }
-
-    /// Whether there is nothing to it but its name.
-    fn is_blank(&self) -> bool {
-        let Kind::Classic(classic) = &self.kind;
-        self.is_idle() && classic.is_simple() && self.offsets.is_empty()
-    }
-
-    fn next_deadline(&self) -> Option<Duration> {
-        let Kind::Classic(classic) = &self.kind;
-        classic.next_deadline()
     }
 }
 
@@ -232,10 +220,15 @@ impl Core {
         mut group: parking_lot::MutexGuard<'_, Group>,
         mut effects: Effects,
     ) {
-        let Kind::Classic(classic) = &mut group.kind;
-        if classic.note_empty(self.env.clock.now_ms()) {
-            effects.records.push(classic.to_record());
+        if let Kind::Consumer(consumer) = &group.kind
+            && consumer.is_classic_by_now()
+        {
+            let topics = self.seen_topics();
+            let settings = self.consumer_settings(&topics.0, &cell.id);
+            let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
+            group.maybe_downgrade(&cell.id, &self.coordinator.classic, context, &mut effects);
         }
+        effects.records.extend(group.kind.note_empty(&cell.id, self.env.clock.now_ms()));
         let waits = !effects.records.is_empty() || group.in_flight > 0;
         let answers = if waits {
             if !effects.records.is_empty() || !effects.answers.is_empty() {

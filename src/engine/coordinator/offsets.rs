@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
-use super::{Group, Kind, answer_channel, check_group_id};
+use super::{Group, answer_channel, check_group_id};
 use crate::engine::api::TopicRef;
 use crate::engine::api::group::{
     CommitOffsetsRequest, CommittedOffset, Committer, FetchOffsetsRequest, FetchedOffsets, OffsetToCommit,
@@ -36,7 +36,7 @@ impl Engine {
         let there = core.coordinator.find(&id).is_some();
         let begun = if there || is_nobody(&committer) {
             core.change_group(&id, |group, effects| {
-                let allowed = group.check_commit(&committer, now);
+                let allowed = group.kind.check_commit(&committer, now);
                 let outcome = allowed.map(|()| {
                     effects.records.extend(records);
                     outcomes
@@ -69,7 +69,7 @@ impl Engine {
         };
         let group = cell.group.lock();
         if let Some(asker) = asker {
-            group.check_fetch(asker)?;
+            group.kind.check_fetch(asker)?;
         }
         Ok(match &request.topics {
             None => all_offsets(&image, &group),
@@ -97,7 +97,7 @@ impl Engine {
             core.change_existing(id, |group, effects| {
                 let outcomes = partitions.into_iter().map(|(topic, partition)| {
                     let (name, known) = find_partition(&image, &topic, partition)?;
-                    if group.reads(&name) {
+                    if group.kind.subscribes_to(&name) {
                         return Err(GroupError::SubscribedToTopic { topic: name });
                     }
                     if group.offsets.get(known, partition).is_some() {
@@ -162,26 +162,6 @@ impl Core {
 // === impl Group ===
 
 impl Group {
-    fn check_commit(&mut self, committer: &Committer, now: Duration) -> Result<(), GroupError> {
-        let Kind::Classic(classic) = &mut self.kind;
-        classic.check_commit(committer, now)
-    }
-
-    /// A classic group tells its offsets to anybody; what a member says of itself is of no interest.
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "groups of the newer protocol refuse some"
-    )]
-    fn check_fetch(&self, _asker: &Committer) -> Result<(), GroupError> {
-        Ok(())
-    }
-
-    fn reads(&self, topic: &str) -> bool {
-        let Kind::Classic(classic) = &self.kind;
-        classic.subscribes_to(topic)
-    }
-
     /// Offsets that nobody has asked for since so long that they are given up: those of a group without members, and
     /// those of a group that never had any.
     pub(super) fn expired_offsets(
@@ -192,10 +172,9 @@ impl Group {
         exists: impl Fn(TopicId) -> bool,
     ) -> Vec<GroupRecord> {
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let Kind::Classic(classic) = &self.kind;
-        let since = match classic.empty_since_ms() {
+        let since = match self.kind.empty_since_ms() {
             Some(since) => Some(since),
-            None if classic.is_simple() => Some(TimestampMs::MIN),
+            None if self.kind.is_simple() => Some(TimestampMs::MIN),
             None => None,
         };
         self.offsets.removal(id, |topic, _, committed| {

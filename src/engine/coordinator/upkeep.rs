@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::core::Core;
 use super::{Kind, readiness};
-use crate::engine::group::{Effects, GroupRecord};
+use crate::engine::group::Effects;
 use crate::types::TimestampMs;
 
 // === impl Core ===
@@ -27,10 +27,9 @@ impl Core {
                 .expired_offsets(&cell.id, retention, now_ms, |topic| image.topic_by_id(topic).is_some());
             let mut effects = Effects { records, ..Effects::default() };
             let (idle, without_offsets) = (group.is_idle(), group.offsets.is_empty());
-            let Kind::Classic(classic) = &mut group.kind;
-            if idle && without_offsets && !classic.is_simple() {
-                effects.records.push(GroupRecord::Classic { group: cell.id.to_string(), state: None });
-                classic.become_simple();
+            if idle && without_offsets {
+                effects.records.extend(group.kind.removal(&cell.id));
+                group.kind = Kind::simple(Arc::clone(&cell.id));
             }
             self.settle(&cell, group, effects);
         }

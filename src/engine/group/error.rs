@@ -132,6 +132,9 @@ pub enum GroupError {
         /// The id.
         id: String,
     },
+    /// The request is in a version that does not know what this group needs.
+    #[error("members of this group have epochs, which this version of the request does not know")]
+    UnsupportedVersion,
     /// The request contradicts itself.
     #[error("{why}")]
     InvalidRequest {

@@ -13,6 +13,7 @@
 //! Deliberately absent: the bytes of assignments of the classic protocol, which only members read.
 
 pub(crate) mod classic;
+pub(crate) mod consumer;
 mod effects;
 mod error;
 pub(crate) mod offsets;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consumer::ConsumerRecord;
 use super::offsets::Committed;
 
 /// One thing kept. The order of the variants, and of the fields in them, is the format: new ones go last.
@@ -13,6 +14,8 @@ pub(crate) enum GroupRecord {
     Classic { group: String, state: Option<ClassicRecord> },
     /// A group is gone with all that was kept of it before.
     Gone { group: String },
+    /// Something of a group of the consumer protocol.
+    Consumer { group: String, record: ConsumerRecord },
 }
 
 /// A classic group.

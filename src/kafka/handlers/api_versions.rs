@@ -6,13 +6,26 @@ use crate::wire::messages::api_versions::{
 };
 use crate::wire::{ApiKey, ErrorCode, Str};
 
-/// The level of metadata that Kafka 4.3 has and, as clients see it, this broker too.
+/// A feature, which is at its highest level.
+struct Feature {
+    name: &'static str,
+    /// The lowest level that can be had.
+    first: i16,
+    level: i16,
+}
+
+/// The levels that Kafka 4.3 has and, as clients see it, this broker too.
 ///
-/// The one feature there is. `group.version`, `share.version` and `transaction.version` come with the APIs they
-/// are about: a client that sees them finalized behaves otherwise, whatever keys are listed.
-const METADATA_VERSION: &str = "metadata.version";
-const METADATA_LEVEL_MIN: i16 = 7;
-const METADATA_LEVEL: i16 = 30;
+/// `share.version` and `transaction.version` come with the APIs they are about: a client that sees them finalized behaves
+/// otherwise, whatever keys are listed.
+const FEATURES: [Feature; 2] = [
+    Feature { name: "group.version", first: 0, level: 1 },
+    Feature { name: "metadata.version", first: 7, level: 30 },
+];
+
+/// From here on a feature may be listed whose lowest level is 0; clients of older versions do not connect then
+/// (KAFKA-17011).
+const KNOWS_ZERO_FROM: i16 = 4;
 
 /// Any number from 0 on says that the features are known; here they never change.
 const FEATURES_EPOCH: i64 = 0;
@@ -29,22 +42,24 @@ pub(in crate::kafka) fn handle(call: &Call, request: &ApiVersionsRequest) -> Api
         // As Kafka: the error alone, without keys and features.
         return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
     }
-    let metadata = || Str::from_static(METADATA_VERSION);
+    let supported = FEATURES
+        .iter()
+        .filter(|feature| feature.first > 0 || call.version >= KNOWS_ZERO_FROM)
+        .map(|feature| SupportedFeatureKey {
+            name: Str::from_static(feature.name),
+            min_version: feature.first,
+            max_version: feature.level,
+        });
+    let finalized = FEATURES.iter().map(|feature| FinalizedFeatureKey {
+        name: Str::from_static(feature.name),
+        max_version_level: feature.level,
+        min_version_level: feature.level,
+    });
     ApiVersionsResponse {
         api_keys: APIS.iter().map(listed).collect(),
-        supported_features: vec![SupportedFeatureKey {
-            name: metadata(),
-            min_version: METADATA_LEVEL_MIN,
-            max_version: METADATA_LEVEL,
-        }]
-        .into(),
+        supported_features: supported.collect(),
         finalized_features_epoch: FEATURES_EPOCH,
-        finalized_features: vec![FinalizedFeatureKey {
-            name: metadata(),
-            max_version_level: METADATA_LEVEL,
-            min_version_level: METADATA_LEVEL,
-        }]
-        .into(),
+        finalized_features: finalized.collect(),
         ..Default::default()
     }
 }

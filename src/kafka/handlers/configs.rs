@@ -8,8 +8,9 @@ use crate::engine::api::{ConfigResource, ConfigSource, Shape};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 
-/// Whose settings are meant. Kafka's other resources (loggers, client metrics, groups) come with what they are about.
+/// Whose settings are meant. Kafka's other resources (loggers, client metrics) come with what they are about.
 ///
 /// # Errors
 /// `InvalidRequest` for a type that has no settings here.
@@ -17,6 +18,7 @@ pub(super) fn resource(resource_type: i8, name: &str) -> Result<ConfigResource, 
     match resource_type {
         TOPIC => Ok(ConfigResource::Topic(Arc::from(name))),
         BROKER => Ok(ConfigResource::Broker(name.to_owned())),
+        GROUP => Ok(ConfigResource::Group(Arc::from(name))),
         other => {
             Err(Error::InvalidRequest { why: format!("resources of type {other} have no settings here") })
         }
@@ -30,6 +32,7 @@ pub(super) fn source_code(source: ConfigSource) -> i8 {
         ConfigSource::DynamicBroker => 2,
         ConfigSource::StaticBroker => 4,
         ConfigSource::Default => 5,
+        ConfigSource::Group => 8,
     }
 }
 

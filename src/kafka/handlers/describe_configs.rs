@@ -50,10 +50,11 @@ pub(in crate::kafka) fn handle(call: &Call, request: &DescribeConfigsRequest) ->
 }
 
 /// What makes two resources the same: "1" and "01" are one broker.
-fn identity(resource: &ConfigResource) -> (Option<Arc<str>>, Option<i32>) {
+fn identity(resource: &ConfigResource) -> (u8, Option<Arc<str>>, Option<i32>) {
     match resource {
-        ConfigResource::Topic(name) => (Some(Arc::clone(name)), None),
-        ConfigResource::Broker(name) => (None, name.parse().ok()),
+        ConfigResource::Topic(name) => (0, Some(Arc::clone(name)), None),
+        ConfigResource::Broker(name) => (1, None, name.parse().ok()),
+        ConfigResource::Group(name) => (2, Some(Arc::clone(name)), None),
     }
 }
 

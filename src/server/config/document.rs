@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::definitions::SERVER;
 use super::layers::variable_of;
-use crate::engine::config::{BROKER_SETTINGS, Scope, TOPIC_SETTINGS};
+use crate::engine::config::{BROKER_SETTINGS, GROUP_SETTINGS, Scope, TOPIC_SETTINGS};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -82,6 +82,19 @@ fn topic_entries() -> impl Iterator<Item = Entry> {
     })
 }
 
+/// The group settings, for the table that follows.
+fn group_entries() -> impl Iterator<Item = Entry> {
+    GROUP_SETTINGS.iter().map(|setting| Entry {
+        key: setting.name,
+        values: setting.values(),
+        default: setting.default,
+        doc: match setting.scope {
+            Scope::Group(broker) => format!("{} Falls back to `{broker}`.", setting.doc),
+            _ => setting.doc.to_owned(),
+        },
+    })
+}
+
 /// `docs/CONFIG.md`.
 #[must_use]
 pub fn markdown() -> String {
@@ -93,6 +106,8 @@ pub fn markdown() -> String {
     text.push_str(
         "\nTopics carry these themselves: CreateTopics, IncrementalAlterConfigs, `millrace topic`.\n",
     );
+    table(&mut text, "Settings of a group", group_entries());
+    text.push_str("\nGroups of the consumer protocol carry these themselves: IncrementalAlterConfigs.\n");
     text.push_str(EXIT_CODES);
     text
 }

@@ -120,12 +120,10 @@ async fn an_application_that_is_told_in_time_may_commit_before_it_loses_a_partit
         let mut second = GroupConsumer::new(&client, manual(protocol, &topic));
         second.subscribe(&[&topic]);
         let take = async {
-            loop {
-                match second.next(PATIENCE).await.unwrap() {
-                    Some(GroupEvent::Assigned(keys)) => return keys,
-                    Some(GroupEvent::Records(records)) => panic!("read again: {records:?}"),
-                    other => panic!("{other:?}"),
-                }
+            match second.next(PATIENCE).await.unwrap() {
+                Some(GroupEvent::Assigned(keys)) => return keys,
+                Some(GroupEvent::Records(records)) => panic!("read again: {records:?}"),
+                other => panic!("{other:?}"),
             }
         };
         let give = async {

@@ -15,6 +15,22 @@ pub(crate) struct Join<'a> {
     pub(crate) answer: Answer<Joined>,
 }
 
+// === impl ClassicSettings ===
+
+impl ClassicSettings {
+    /// Whether a member may ask for this session timeout.
+    pub(crate) fn check_session_timeout(&self, asked: Duration) -> Result<(), GroupError> {
+        let allowed = self.session_timeout_min..=self.session_timeout_max;
+        if allowed.contains(&asked) {
+            return Ok(());
+        }
+        Err(GroupError::InvalidSessionTimeout {
+            min_ms: millis(*allowed.start()),
+            max_ms: millis(*allowed.end()),
+        })
+    }
+}
+
 // === impl ClassicGroup ===
 
 impl ClassicGroup {
@@ -32,13 +48,7 @@ impl ClassicGroup {
     }
 
     fn check_join(&self, request: &JoinRequest, settings: &ClassicSettings) -> Result<(), GroupError> {
-        let allowed = settings.session_timeout_min..=settings.session_timeout_max;
-        if !allowed.contains(&request.session_timeout) {
-            return Err(GroupError::InvalidSessionTimeout {
-                min_ms: millis(*allowed.start()),
-                max_ms: millis(*allowed.end()),
-            });
-        }
+        settings.check_session_timeout(request.session_timeout)?;
         let inconsistent = |why| Err(GroupError::InconsistentProtocol { why });
         if request.protocol_type.is_empty() || request.protocols.is_empty() {
             return inconsistent("a member has a protocol type and at least one protocol");

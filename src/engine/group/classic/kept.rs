@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClassicGroup, Member, State};
+use super::{ClassicGroup, ClassicSettings, Member, State};
 use crate::engine::api::group::Client;
-use crate::engine::group::{ClassicMemberRecord, ClassicRecord, GroupRecord};
+use crate::engine::group::{ClassicMemberRecord, ClassicRecord, Effects, GroupError, GroupRecord};
 
 // === impl ClassicGroup ===
 
 impl ClassicGroup {
-    /// The group as it is now. A rebalance under way is not kept: after a restart its members join anew.
+    /// The record of the group as it is now.
     pub(crate) fn to_record(&self) -> GroupRecord {
+        GroupRecord::Classic { group: self.id.to_string(), state: Some(self.to_state()) }
+    }
+
+    /// The group as it is now. A rebalance under way is not kept: after a restart its members join anew.
+    pub(crate) fn to_state(&self) -> ClassicRecord {
         let members = self.members.iter().map(|(id, member)| ClassicMemberRecord {
             id: id.to_string(),
             instance: member.instance.as_deref().map(str::to_owned),
@@ -27,15 +32,31 @@ impl ClassicGroup {
             assignment: member.assignment.to_vec(),
         });
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-        let state = ClassicRecord {
+        ClassicRecord {
             generation: self.generation,
             protocol_type: text(&self.protocol_type),
             protocol: text(&self.protocol),
             leader: text(&self.leader),
             members: members.collect(),
             empty_since_ms: self.empty_since_ms,
-        };
-        GroupRecord::Classic { group: self.id.to_string(), state: Some(state) }
+        }
+    }
+
+    /// The group becomes one of another protocol: whoever waits for an answer joins anew, there.
+    pub(crate) fn dissolve(&mut self, effects: &mut Effects) {
+        for member in self.members.values_mut() {
+            if let Some(answer) = member.joining.take() {
+                effects.answer(answer, Err(GroupError::RebalanceInProgress));
+            }
+            if let Some(answer) = member.syncing.take() {
+                effects.answer(answer, Err(GroupError::RebalanceInProgress));
+            }
+        }
+    }
+
+    /// The group was one of another protocol: all its members are to join.
+    pub(crate) fn begin_anew(&mut self, settings: &ClassicSettings, now: Duration, effects: &mut Effects) {
+        self.prepare_rebalance(settings, now, effects);
     }
 
     /// The group as it was kept; everybody's session begins at `now`.
@@ -73,11 +94,6 @@ impl ClassicGroup {
         }
         group.state = if group.members.is_empty() { State::Empty } else { State::Stable };
         group
-    }
-
-    /// Of a group without members: forgets that it ever had any.
-    pub(crate) fn become_simple(&mut self) {
-        *self = Self::new(Arc::clone(&self.id));
     }
 
     /// Notes that it has no members since `now_ms`, where that is news. Whether it is.

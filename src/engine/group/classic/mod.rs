@@ -142,6 +142,11 @@ impl ClassicGroup {
         self.members.is_empty() && self.expected.is_empty()
     }
 
+    /// Whether it has members now.
+    pub(crate) fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// Whether it never had a member: it only keeps offsets.
     pub(crate) fn is_simple(&self) -> bool {
         self.protocol_type.is_none()

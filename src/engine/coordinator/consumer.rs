@@ -1,0 +1,243 @@
+//! Groups of the consumer protocol (KIP-848): heartbeats, descriptions, and what they see of the topics.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::super::config::{BrokerSettings, group_value};
+use super::super::core::{Core, Engine};
+use super::super::image::MetadataImage;
+use super::kind::consumer_record;
+use super::{Group, Kind, answer_channel, readiness};
+use crate::engine::api::consumer_group::{
+    ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatOutcome,
+};
+use crate::engine::group::classic::{ClassicGroup, ClassicSettings};
+use crate::engine::group::consumer::assign::Assignor;
+use crate::engine::group::consumer::{ConsumerGroup, ConsumerSettings, Context, Topics, check_heartbeat};
+use crate::engine::group::{Effects, GroupError};
+use crate::types::TopicId;
+
+// === impl Engine ===
+
+impl Engine {
+    /// A member of a group of the consumer protocol joins, lives or leaves; answered when what the answer stands on is
+    /// kept.
+    ///
+    /// # Errors
+    /// As of ConsumerGroupHeartbeat; see [`GroupError`].
+    pub fn consumer_group_heartbeat(
+        &self,
+        request: &ConsumerHeartbeat,
+    ) -> impl Future<Output = Result<ConsumerHeartbeatOutcome, GroupError>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let (answer, outcome) = answer_channel();
+        let begun = core.begin_heartbeat(request, answer);
+        async move {
+            begun?;
+            outcome.await
+        }
+    }
+
+    /// A group of the consumer protocol in full.
+    ///
+    /// # Errors
+    /// `GroupIdNotFound`, also for one of another type; `Loading`, `Unavailable`.
+    pub fn describe_consumer_group(&self, id: &Arc<str>) -> Result<ConsumerGroupDescription, GroupError> {
+        self.core.check_coordinator(id)?;
+        let not_found = || GroupError::GroupIdNotFound { group: Arc::clone(id) };
+        let cell = self.core.coordinator.find(id).ok_or_else(not_found)?;
+        let topics = self.core.seen_topics();
+        let settings = self.core.consumer_settings(&topics.0, id);
+        let group = cell.group.lock();
+        match &group.kind {
+            Kind::Consumer(consumer) if !group.removed => Ok(consumer.describe(&settings, &topics)),
+            _ => Err(not_found()),
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn begin_heartbeat(
+        self: &Arc<Self>,
+        request: &ConsumerHeartbeat,
+        answer: crate::engine::group::Answer<ConsumerHeartbeatOutcome>,
+    ) -> Result<(), GroupError> {
+        let id = &request.group;
+        if id.is_empty() {
+            return Err(GroupError::InvalidRequest { why: "GroupId can't be empty.".into() });
+        }
+        let joins = request.epoch == 0;
+        let topics = self.seen_topics();
+        let settings = self.consumer_settings(&topics.0, id);
+        check_heartbeat(request, &settings.assignors)?;
+        let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
+        let serve = |group: &mut Group, effects: &mut Effects| {
+            let outcome = group.consumer_heartbeat(request, || self.random_uuid().into(), context, effects);
+            effects.answer(answer, outcome);
+        };
+        if joins {
+            return self.change_group(id, serve);
+        }
+        let found = self.change_existing(id, serve)?;
+        found.ok_or_else(|| GroupError::GroupIdNotFound { group: Arc::clone(id) })
+    }
+
+    /// The topics as groups see them now.
+    pub(super) fn seen_topics(&self) -> SeenTopics {
+        SeenTopics(self.image.load_full())
+    }
+
+    /// What the settings say about a group of the consumer protocol.
+    pub(super) fn consumer_settings(&self, image: &MetadataImage, id: &str) -> ConsumerSettings {
+        let common = self.coordinator.consumer.clone();
+        let Some(overrides) = image.group_overrides.get(id) else { return common };
+        let value = |name| group_value(overrides, &image.settings, name);
+        ConsumerSettings {
+            session_timeout: value("consumer.session.timeout.ms"),
+            heartbeat_interval: value("consumer.heartbeat.interval.ms"),
+            ..common
+        }
+    }
+
+    /// Has groups look at the topics again, when those have changed: by a job of the pool, at once.
+    pub(in crate::engine) fn maybe_show_topics_to_groups(self: &Arc<Self>) {
+        let coordinator = &self.coordinator;
+        let version = self.image.load().version;
+        if coordinator.readiness.load(Ordering::Acquire) == readiness::READY
+            && coordinator.topics_shown.swap(version, Ordering::AcqRel) != version
+        {
+            let core = Arc::clone(self);
+            self.pool.spawn(Box::new(move || core.show_topics_to_groups()));
+        }
+    }
+
+    fn show_topics_to_groups(self: &Arc<Self>) {
+        let topics = self.seen_topics();
+        let version = topics.version();
+        for cell in self.coordinator.cells() {
+            let mut group = cell.group.lock();
+            let Kind::Consumer(consumer) = &mut group.kind else { continue };
+            if !consumer.is_behind(version) {
+                continue;
+            }
+            let settings = self.consumer_settings(&topics.0, &cell.id);
+            let now = self.env.clock.monotonic();
+            let mut effects = Effects::default();
+            let context = Context { settings: &settings, topics: &topics, now };
+            group.kind.expire(&cell.id, &self.coordinator.classic, context, &mut effects);
+            self.settle(&cell, group, effects);
+        }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    /// Serves a heartbeat. A group without members becomes one of the consumer protocol by it, if it is not refused.
+    fn consumer_heartbeat(
+        &mut self,
+        request: &ConsumerHeartbeat,
+        new_id: impl FnOnce() -> Arc<str>,
+        context: Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<ConsumerHeartbeatOutcome, GroupError> {
+        let id = &request.group;
+        let mut records = Vec::new();
+        let outcome = match &mut self.kind {
+            Kind::Consumer(group) => group.heartbeat(request, new_id, context, &mut records)?,
+            Kind::Classic(classic) if request.epoch == 0 => {
+                let mut group = if classic.has_members() {
+                    let group = ConsumerGroup::from_classic(&classic.to_state(), context);
+                    group.map_err(|why| {
+                        tracing::info!(group = %id, why, "a classic group stays one");
+                        GroupError::GroupIdNotFound { group: Arc::clone(id) }
+                    })?
+                } else {
+                    ConsumerGroup::new()
+                };
+                let had_members = !group.is_empty();
+                let outcome = group.heartbeat(request, new_id, context, &mut records)?;
+                if had_members {
+                    records = group.to_records();
+                }
+                classic.dissolve(effects);
+                effects.records.extend(self.kind.removal(id));
+                self.kind = Kind::Consumer(group);
+                outcome
+            }
+            Kind::Classic(_) => return Err(GroupError::GroupIdNotFound { group: Arc::clone(id) }),
+        };
+        effects.records.extend(records.into_iter().map(|record| consumer_record(id, record)));
+        Ok(outcome)
+    }
+}
+
+// === impl Group: downgrade ===
+
+impl Group {
+    /// A group in which nobody speaks the consumer protocol any more becomes a classic one, whose members join anew.
+    pub(super) fn maybe_downgrade(
+        &mut self,
+        id: &Arc<str>,
+        classic: &ClassicSettings,
+        context: Context<'_>,
+        effects: &mut Effects,
+    ) {
+        let Kind::Consumer(consumer) = &self.kind else { return };
+        if !context.settings.may_downgrade
+            || !consumer.is_classic_by_now()
+            || consumer.member_count() > classic.members_max
+        {
+            return;
+        }
+        let record = consumer.to_classic(context.topics);
+        let mut group = ClassicGroup::from_record(Arc::clone(id), record, context.now);
+        effects.records.extend(self.kind.removal(id));
+        effects.records.push(group.to_record());
+        group.begin_anew(classic, context.now, effects);
+        self.kind = Kind::Classic(group);
+    }
+}
+
+/// The settings that all groups of the consumer protocol have in common.
+pub(super) fn settings_of(settings: &BrokerSettings) -> ConsumerSettings {
+    let number = |name| u64::try_from(settings.int(name)).unwrap_or(0);
+    let policy = settings.value("group.consumer.migration.policy");
+    let assignors = settings.value("group.consumer.assignors").split(',');
+    ConsumerSettings {
+        session_timeout: Duration::from_millis(number("group.consumer.session.timeout.ms")),
+        heartbeat_interval: Duration::from_millis(number("group.consumer.heartbeat.interval.ms")),
+        members_max: usize::try_from(number("group.consumer.max.size")).unwrap_or(usize::MAX),
+        may_upgrade: matches!(policy, "upgrade" | "bidirectional"),
+        may_downgrade: matches!(policy, "downgrade" | "bidirectional"),
+        assignors: assignors.filter_map(|name| Assignor::from_name(name.trim())).collect(),
+    }
+}
+
+/// The metadata as groups see it.
+pub(super) struct SeenTopics(pub(super) Arc<MetadataImage>);
+
+// === impl SeenTopics ===
+
+impl Topics for SeenTopics {
+    fn version(&self) -> u64 {
+        self.0.version
+    }
+
+    fn by_name(&self, name: &str) -> Option<(TopicId, u32)> {
+        let topic = self.0.topic_by_name(name)?;
+        Some((topic.id, topic.partition_count().unsigned_abs()))
+    }
+
+    fn name_of(&self, id: TopicId) -> Option<Arc<str>> {
+        self.0.topic_by_id(id).map(|topic| Arc::clone(&topic.name))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let topics = self.0.topics().filter(|topic| !topic.is_internal);
+        topics.map(|topic| Arc::clone(&topic.name)).collect()
+    }
+}
