@@ -18,6 +18,8 @@ mod groups;
 mod hostile;
 #[path = "broker/metadata.rs"]
 mod metadata;
+#[path = "broker/placement.rs"]
+mod placement;
 #[path = "broker/process.rs"]
 mod process;
 #[path = "broker/produce_fetch.rs"]

@@ -14,7 +14,9 @@ pub mod group;
 
 use super::Error;
 pub use super::config::Shape;
-use crate::types::{Isolation, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs, TopicId};
+use crate::types::{
+    BrokerId, Isolation, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs, TopicId,
+};
 
 /// How a request names a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -301,6 +303,32 @@ pub struct PartitionSize {
     pub size_bytes: u64,
 }
 
+/// An idempotent producer that a partition remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub id: ProducerId,
+    /// Its newest epoch.
+    pub epoch: ProducerEpoch,
+    /// The last sequence number of its last batch, if it has written any in that epoch.
+    pub last_sequence: Option<i32>,
+    /// The largest timestamp of that batch.
+    pub last_timestamp_ms: Option<TimestampMs>,
+}
+
+/// Who decides on the metadata, and how far they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuorumState {
+    /// The one voter.
+    pub voter: BrokerId,
+    /// The epoch in which it leads.
+    pub leader_epoch: LeaderEpoch,
+    /// The end of its catalog, all of which is committed.
+    pub log_end_offset: Offset,
+    /// Now, by the wall clock.
+    pub now_ms: TimestampMs,
+}
+
 /// The data directory as admin clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogDir {
@@ -308,6 +336,8 @@ pub struct LogDir {
     pub path: String,
     /// The topics asked for of which any partition exists, by name, with those partitions' sizes.
     pub topics: Vec<(Arc<str>, Vec<PartitionSize>)>,
+    /// Bytes that its file system holds when it is full.
+    pub total_bytes: Option<u64>,
     /// Bytes that can still be written.
     pub usable_bytes: Option<u64>,
 }

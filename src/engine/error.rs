@@ -53,6 +53,24 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A partition that is led by its preferred replica already.
+    #[error("{topic} is led by its preferred replica already")]
+    ElectionNotNeeded {
+        /// The partition.
+        topic: String,
+    },
+    /// A move of a partition that is not under way.
+    #[error("{topic} is not being moved")]
+    NoReassignment {
+        /// The partition.
+        topic: String,
+    },
+    /// A directory that this broker keeps nothing in.
+    #[error("{path} is not the directory of this broker")]
+    LogDirNotFound {
+        /// The directory.
+        path: String,
+    },
     /// A setting that does not exist, or a value it does not take.
     #[error("{why}")]
     InvalidConfig {
@@ -207,6 +225,9 @@ impl Error {
             | Self::InvalidPartitions { .. }
             | Self::InvalidReplicationFactor { .. }
             | Self::InvalidReplicaAssignment { .. }
+            | Self::ElectionNotNeeded { .. }
+            | Self::NoReassignment { .. }
+            | Self::LogDirNotFound { .. }
             | Self::InvalidConfig { .. }
             | Self::InvalidRequest { .. }
             | Self::Unsupported { .. }

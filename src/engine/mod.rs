@@ -31,6 +31,7 @@ mod load;
 mod maintenance;
 mod offsets;
 mod partition;
+mod placement;
 mod pool;
 mod produce;
 mod producer_ids;

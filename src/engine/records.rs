@@ -65,6 +65,7 @@ impl Engine {
         LogDir {
             path: self.core.data_dir.display().to_string(),
             topics: topics.collect(),
+            total_bytes: self.core.env.disk.total_bytes(&self.core.data_dir).ok(),
             usable_bytes: self.core.env.disk.free_bytes(&self.core.data_dir).ok(),
         }
     }

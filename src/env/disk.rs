@@ -44,6 +44,9 @@ pub trait Disk: Send + Sync {
     /// Bytes that ordinary writes can still take on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Bytes that the file system that holds `path` has room for in all.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+
     /// Takes the exclusive lock that `path` (a file, made when absent) stands for. It is held until the
     /// [`Lock`] is dropped or the process ends. `holder` is written into the file for the next one to read.
     fn lock(&self, path: &Path, holder: &str) -> Result<Box<dyn Lock>, LockError>;

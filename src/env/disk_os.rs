@@ -153,6 +153,11 @@ impl Disk for OsDisk {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> Result<Box<dyn Lock>, LockError> {
         // Not truncated at opening: a broker that is refused must leave the holder's text as it is.
         let mut file =

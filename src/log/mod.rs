@@ -79,7 +79,7 @@ pub use retention::Deleted;
 pub use sync::{SyncTarget, SyncedUpTo};
 pub use verify::{Finding, Severity, VerifyReport, verify};
 
-use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use clean::{Progress, Structure};
 use epochs::Epochs;
 use segment::Segment;
@@ -128,6 +128,8 @@ pub struct KnownProducer {
     pub last_sequence: Option<i32>,
     /// The last offset of that batch.
     pub last_offset: Option<Offset>,
+    /// Its largest timestamp.
+    pub last_timestamp_ms: Option<TimestampMs>,
 }
 
 // === impl Log ===
@@ -233,6 +235,7 @@ impl Log {
                     epoch: state.epoch,
                     last_sequence: last.map(|batch| batch.last_sequence),
                     last_offset: last.map(|batch| batch.last_offset),
+                    last_timestamp_ms: last.map(|batch| batch.timestamp_ms),
                 }
             })
             .collect();

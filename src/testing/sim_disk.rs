@@ -265,6 +265,12 @@ impl Disk for SimDisk {
         started.finish(Ok(free))
     }
 
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let started = self.start(Op::ReadDir, path, &"total")?;
+        let total = started.state.capacity.unwrap_or(u64::MAX);
+        started.finish(Ok(total))
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> Result<Box<dyn Lock>, LockError> {
         let started = self.start(Op::Open, path, &"lock")?;
         if let Some(holder) = started.state.locks.get(path) {

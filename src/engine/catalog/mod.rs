@@ -22,7 +22,7 @@ use super::core::OpenError;
 use crate::env::Disk;
 use crate::log::{AppendBatch, LastStop, Log, LogConfig, LogResources, ReadRequest};
 use crate::record::{Batch, BatchBuilder, Compression, batches};
-use crate::types::{LeaderEpoch, TimestampMs};
+use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
 /// The catalog's log, open for changes. Replayed state is handed out at the start and kept in the metadata image
 /// from then on.
@@ -95,6 +95,11 @@ impl Catalog {
         let synced = self.log.sync()?;
         self.log.set_high_watermark(synced.offset);
         Ok(())
+    }
+
+    /// The end of what is on the disk.
+    pub(super) fn log_end_offset(&self) -> Offset {
+        self.log.high_watermark()
     }
 
     /// Whether a sync failed. Nothing can be appended any more, and whether the last change is on the disk is not known.

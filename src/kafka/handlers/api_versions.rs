@@ -1,27 +1,11 @@
 //! ApiVersions: what this broker serves, from the dispatch table.
 
 use super::super::dispatch::{APIS, Api, Call};
+use super::features::{FEATURES, Feature};
 use crate::wire::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
 use crate::wire::{ApiKey, ErrorCode, Str};
-
-/// A feature, which is at its highest level.
-struct Feature {
-    name: &'static str,
-    /// The lowest level that can be had.
-    first: i16,
-    level: i16,
-}
-
-/// The levels that Kafka 4.3 has and, as clients see it, this broker too.
-///
-/// `share.version` and `transaction.version` come with the APIs they are about: a client that sees them finalized behaves
-/// otherwise, whatever keys are listed.
-const FEATURES: [Feature; 2] = [
-    Feature { name: "group.version", first: 0, level: 1 },
-    Feature { name: "metadata.version", first: 7, level: 30 },
-];
 
 /// From here on a feature may be listed whose lowest level is 0; clients of older versions do not connect then
 /// (KAFKA-17011).
@@ -42,24 +26,12 @@ pub(in crate::kafka) fn handle(call: &Call, request: &ApiVersionsRequest) -> Api
         // As Kafka: the error alone, without keys and features.
         return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
     }
-    let supported = FEATURES
-        .iter()
-        .filter(|feature| feature.first > 0 || call.version >= KNOWS_ZERO_FROM)
-        .map(|feature| SupportedFeatureKey {
-            name: Str::from_static(feature.name),
-            min_version: feature.first,
-            max_version: feature.level,
-        });
-    let finalized = FEATURES.iter().map(|feature| FinalizedFeatureKey {
-        name: Str::from_static(feature.name),
-        max_version_level: feature.level,
-        min_version_level: feature.level,
-    });
+    let shown = |feature: &&Feature| feature.min > 0 || call.version >= KNOWS_ZERO_FROM;
     ApiVersionsResponse {
         api_keys: APIS.iter().map(listed).collect(),
-        supported_features: supported.collect(),
+        supported_features: FEATURES.iter().filter(shown).map(supported).collect(),
         finalized_features_epoch: FEATURES_EPOCH,
-        finalized_features: finalized.collect(),
+        finalized_features: FEATURES.iter().map(finalized).collect(),
         ..Default::default()
     }
 }
@@ -71,6 +43,22 @@ pub(in crate::kafka) fn unsupported_version() -> ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION,
         api_keys: APIS.iter().filter(|api| api.key == ApiKey::ApiVersions).map(listed).collect(),
         ..Default::default()
+    }
+}
+
+fn supported(feature: &Feature) -> SupportedFeatureKey {
+    SupportedFeatureKey {
+        name: Str::from_static(feature.name),
+        min_version: feature.min,
+        max_version: feature.max,
+    }
+}
+
+fn finalized(feature: &Feature) -> FinalizedFeatureKey {
+    FinalizedFeatureKey {
+        name: Str::from_static(feature.name),
+        max_version_level: feature.level,
+        min_version_level: feature.level,
     }
 }
 

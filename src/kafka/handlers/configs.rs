@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::engine::Error;
 use crate::engine::api::{ConfigResource, ConfigSource, Shape};
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const GROUP: i8 = 32;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// Whose settings are meant. Kafka's other resources (loggers, client metrics) come with what they are about.
 ///

@@ -38,6 +38,7 @@ fn described(dir: LogDir) -> DescribeLogDirsResult {
     DescribeLogDirsResult {
         topics: topics.collect(),
         log_dir: dir.path.into(),
+        total_bytes: bytes(dir.total_bytes),
         usable_bytes: bytes(dir.usable_bytes),
         ..Default::default()
     }

@@ -4,6 +4,8 @@
 //! Deliberately absent: any state, and any decision about topics, logs or offsets, which is the engine's.
 
 pub(super) mod alter_configs;
+pub(super) mod alter_partition_reassignments;
+pub(super) mod alter_replica_log_dirs;
 pub(super) mod api_versions;
 mod configs;
 pub(super) mod consumer_group_describe;
@@ -17,7 +19,11 @@ pub(super) mod describe_cluster;
 pub(super) mod describe_configs;
 pub(super) mod describe_groups;
 pub(super) mod describe_log_dirs;
+pub(super) mod describe_producers;
+pub(super) mod describe_quorum;
 pub(super) mod describe_topic_partitions;
+pub(super) mod elect_leaders;
+mod features;
 pub(super) mod fetch;
 pub(super) mod find_coordinator;
 mod groups;
@@ -26,8 +32,10 @@ pub(super) mod incremental_alter_configs;
 pub(super) mod init_producer_id;
 pub(super) mod join_group;
 pub(super) mod leave_group;
+pub(super) mod list_config_resources;
 pub(super) mod list_groups;
 pub(super) mod list_offsets;
+pub(super) mod list_partition_reassignments;
 pub(super) mod metadata;
 pub(super) mod offset_commit;
 pub(super) mod offset_delete;
@@ -35,6 +43,7 @@ pub(super) mod offset_fetch;
 pub(super) mod offset_for_leader_epoch;
 pub(super) mod produce;
 pub(super) mod sync_group;
+pub(super) mod update_features;
 
 /// "Nobody asked which operations are allowed."
 const NOT_ASKED: i32 = i32::MIN;
