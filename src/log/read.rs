@@ -243,8 +243,7 @@ impl Log {
     /// Rebuilds a sealed segment's index. The active one was built or checked by this process.
     pub(super) fn rebuild_index(&self, segment: &Arc<Segment>) -> io::Result<()> {
         if segment.is_sealed() {
-            let index = SegmentIndex::rebuild(segment, self.index_interval_bytes())?;
-            segment.put_index(index);
+            segment.rebuild_index(self.index_interval_bytes())?;
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub(super) struct Segment {
     /// Always there while active; loaded on demand and given back once sealed.
     index: RwLock<Option<SegmentIndex>>,
     index_bytes_held: AtomicUsize,
+    /// Held while the index is loaded or rebuilt: its files are replaced by way of a name that two must not share.
+    loading: Mutex<()>,
     /// What is vouched for of the index files.
     index_record: Mutex<Option<IndexRecord>>,
     /// Set by use, cleared by being asked: the second chance of each [`Holding`].
@@ -95,6 +97,7 @@ impl Segment {
             mapping: Mutex::new(()),
             index: RwLock::new(parts.index),
             index_bytes_held: AtomicUsize::new(0),
+            loading: Mutex::new(()),
             index_record: Mutex::new(parts.index_record),
             touched: Default::default(),
             damage: RwLock::default(),
@@ -296,10 +299,22 @@ impl Segment {
         if let Some(index) = &*self.index.read() {
             return Ok(f(index));
         }
+        let _loading = self.loading.lock();
+        // Somebody else may have loaded it meanwhile.
+        if let Some(index) = &*self.index.read() {
+            return Ok(f(index));
+        }
         let index = SegmentIndex::load_sealed(self, interval_bytes)?;
         let answer = f(&index);
         self.put_index(index);
         Ok(answer)
+    }
+
+    /// Rebuilds the index of a sealed segment, which was found wrong.
+    pub(super) fn rebuild_index(self: &Arc<Self>, interval_bytes: u32) -> io::Result<()> {
+        let _loading = self.loading.lock();
+        self.put_index(SegmentIndex::rebuild(self, interval_bytes)?);
+        Ok(())
     }
 
     /// Looks at the index of the active segment.

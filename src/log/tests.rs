@@ -6,6 +6,7 @@ mod compaction;
 mod crash;
 mod formats;
 mod harness;
+mod index;
 mod life;
 mod model;
 mod recovery;
