@@ -310,7 +310,8 @@ impl Opening {
             epochs_changed,
             snapshot_offset,
             snapshot_durable: false,
-            bytes_since_snapshot: 0,
+            kept_snapshot_offset: snapshot_offset,
+            bytes_since_kept_snapshot: 0,
         };
         self.count();
         let known = std::mem::take(&mut self.index_records);

@@ -171,13 +171,17 @@ impl Log {
         }
         writer.snapshot_durable = durable;
         writer.snapshot_offset = offset;
-        writer.bytes_since_snapshot = 0;
-        if let Err(error) = self.remove_old_snapshots(offset) {
+        if durable {
+            writer.kept_snapshot_offset = offset;
+            writer.bytes_since_kept_snapshot = 0;
+        }
+        if let Err(error) = self.remove_old_snapshots(offset, writer.kept_snapshot_offset) {
             tracing::warn!(dir = %self.dir.display(), %error, "old producer snapshots were not removed");
         }
     }
 
-    fn remove_old_snapshots(&self, newest: Offset) -> io::Result<()> {
+    /// Those that were never synced may go in a power cut, all at once: one that stays is kept beside them.
+    fn remove_old_snapshots(&self, newest: Offset, kept: Offset) -> io::Result<()> {
         let disk = &self.resources.env().disk;
         let mut offsets: Vec<Offset> = disk
             .read_dir(&self.dir)?
@@ -187,7 +191,7 @@ impl Log {
             .map(|(offset, _)| offset)
             .collect();
         offsets.sort_unstable_by(|a, b| b.cmp(a));
-        for offset in offsets.into_iter().skip(snapshot::SNAPSHOTS_KEPT) {
+        for offset in offsets.into_iter().skip(snapshot::SNAPSHOTS_KEPT).filter(|&offset| offset != kept) {
             disk.remove_file(&self.dir.join(names::snapshot(offset)))?;
         }
         Ok(())

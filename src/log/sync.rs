@@ -47,8 +47,8 @@ pub(super) struct Synced {
     pub(super) bytes: u64,
 }
 
-/// After this many bytes a checkpoint writes a new producer snapshot: what opening the log then walks at most.
-const SNAPSHOT_EVERY_BYTES: u64 = 64 << 20;
+/// After this many bytes a checkpoint writes a new producer snapshot, durably: what opening the log then walks at most.
+pub(super) const SNAPSHOT_EVERY_BYTES: u64 = 64 << 20;
 
 // === impl SyncTarget ===
 
@@ -177,8 +177,8 @@ impl Log {
             self.replace_epochs(&mut writer, &epochs, self.log_start_offset())?;
         }
         self.persist_index(&writer, false);
-        if writer.bytes_since_snapshot >= SNAPSHOT_EVERY_BYTES {
-            self.write_snapshot(&mut writer, false);
+        if writer.bytes_since_kept_snapshot >= SNAPSHOT_EVERY_BYTES {
+            self.write_snapshot(&mut writer, true);
         }
         Ok(self.synced_up_to())
     }

@@ -9,5 +9,6 @@ mod harness;
 mod index;
 mod life;
 mod model;
+mod reads;
 mod recovery;
 mod retention;

@@ -48,8 +48,10 @@ pub(super) struct Writer {
     pub(super) snapshot_offset: Offset,
     /// Whether that snapshot was synced.
     pub(super) snapshot_durable: bool,
-    /// Bytes appended since that snapshot.
-    pub(super) bytes_since_snapshot: u64,
+    /// Up to which offset the newest snapshot reaches that a power cut leaves; the one found at the start counts.
+    pub(super) kept_snapshot_offset: Offset,
+    /// Bytes appended since that one.
+    pub(super) bytes_since_kept_snapshot: u64,
 }
 
 /// Batches on their way into the active segment by one write.
@@ -165,7 +167,7 @@ impl Log {
         writer.active.note_append_ms(now_ms);
         writer.position = end_position;
         writer.next_offset = end_offset;
-        writer.bytes_since_snapshot += group.size_bytes;
+        writer.bytes_since_kept_snapshot += group.size_bytes;
         writer.active.extend(end_position, end_offset);
         self.appended_bytes.fetch_add(group.size_bytes, Ordering::AcqRel);
         // Last: who sees the new end finds the segment, its size and its index ready.
