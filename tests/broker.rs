@@ -24,5 +24,7 @@ mod placement;
 mod process;
 #[path = "broker/produce_fetch.rs"]
 mod produce_fetch;
+#[path = "broker/settings.rs"]
+mod settings;
 #[path = "broker/topics.rs"]
 mod topics;

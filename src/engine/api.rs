@@ -264,8 +264,10 @@ pub enum ConfigSource {
     Topic,
     /// Given for the group.
     Group,
-    /// Given while the broker ran.
+    /// Given for this broker while it ran.
     DynamicBroker,
+    /// Given for all brokers while they ran.
+    DynamicDefaultBroker,
     /// Given at the start: file, environment, command line.
     StaticBroker,
     /// Nobody gave one.
@@ -279,6 +281,19 @@ pub enum ConfigChange {
     Replace(Vec<(String, Option<String>)>),
     /// One by one, in order.
     Incremental(Vec<(String, ConfigOp)>),
+}
+
+// === impl ConfigChange ===
+
+impl ConfigChange {
+    /// The names of the settings it changes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let (pairs, ops) = match self {
+            Self::Replace(pairs) => (pairs.as_slice(), [].as_slice()),
+            Self::Incremental(ops) => ([].as_slice(), ops.as_slice()),
+        };
+        pairs.iter().map(|(name, _)| name).chain(ops.iter().map(|(name, _)| name))
+    }
 }
 
 /// A change of one setting.

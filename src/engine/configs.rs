@@ -17,7 +17,8 @@ use super::image::{MetadataImage, TopicImage};
 // === impl Engine ===
 
 impl Engine {
-    /// Every setting of a topic or of the broker, with its value and where that comes from.
+    /// Every setting of a topic or of the broker, with its value and where that comes from. Of all brokers, which is the
+    /// broker without a name, only what was given for all of them.
     ///
     /// # Errors
     /// When there is no such topic or broker.
@@ -30,6 +31,9 @@ impl Engine {
             }
             ConfigResource::Broker(name) => {
                 check_broker(&image, name)?;
+                if name.is_empty() {
+                    return Ok(of_all_brokers(&image.settings));
+                }
                 let mut entries = of_broker(&image.settings);
                 entries.extend(self.core.shown_settings.iter().cloned());
                 entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -67,7 +71,8 @@ impl Core {
         let catalog = self.catalog.lock();
         let image = self.image.load_full();
         let topic = image.topic(&TopicRef::Name(Arc::clone(name)))?;
-        let overrides = changed(TOPIC_SETTINGS, &topic.overrides, change)?;
+        let clamp = image.settings.clamps_replicas();
+        let overrides = changed(TOPIC_SETTINGS, &topic.overrides, change, clamp)?;
         config::check_all(TOPIC_SETTINGS, &overrides)?;
         if validate_only {
             return Ok(());
@@ -88,8 +93,16 @@ impl Core {
         let catalog = self.catalog.lock();
         let image = self.image.load_full();
         check_broker(&image, name)?;
-        let before = image.settings.given_dynamically();
-        let after = changed(BROKER_SETTINGS, before, change)?;
+        if let Some(name) =
+            change.names().find(|name| self.shown_settings.iter().any(|shown| shown.name == **name))
+        {
+            return Err(Error::InvalidRequest {
+                why: format!("{name} cannot be changed while the broker runs"),
+            });
+        }
+        let mut dynamic = image.settings.given_dynamically().clone();
+        let before = if name.is_empty() { &mut dynamic.for_all } else { &mut dynamic.own };
+        let after = changed(BROKER_SETTINGS, before, change, image.settings.clamps_replicas())?;
         for (name, value) in &after {
             if before.get(name) != Some(value) {
                 BrokerSettings::check_dynamic(name, value)?;
@@ -98,9 +111,15 @@ impl Core {
         if validate_only {
             return Ok(());
         }
-        let record = CatalogRecord::BrokerSettings { overrides: after.clone().into_iter().collect() };
+        let overrides = after.clone().into_iter().collect();
+        let record = if name.is_empty() {
+            CatalogRecord::ClusterSettings { overrides }
+        } else {
+            CatalogRecord::BrokerSettings { overrides }
+        };
         self.record_change(&catalog, record)?;
-        let settings = Arc::new(image.settings.with_dynamic(after));
+        *before = after;
+        let settings = Arc::new(image.settings.with_dynamic(dynamic));
         // Topics fall back to the broker's values, so theirs are resolved anew.
         self.change_image(|image| {
             image.settings = Arc::clone(&settings);
@@ -124,7 +143,7 @@ impl Core {
         let image = self.image.load_full();
         let none = Arc::default();
         let before = image.group_overrides.get(name).unwrap_or(&none);
-        let after = changed(GROUP_SETTINGS, before, change)?;
+        let after = changed(GROUP_SETTINGS, before, change, false)?;
         config::check_group(&after, &image.settings)?;
         if before.is_empty() && !after.is_empty() && image.group_overrides.len() >= GROUPS_MAX {
             let why = format!("{GROUPS_MAX} groups have settings of their own; there can be no more");
@@ -174,16 +193,25 @@ fn check_broker(image: &MetadataImage, name: &str) -> Result<(), Error> {
     })
 }
 
-/// What the overrides become.
-fn changed(settings: &[Setting], before: &Overrides, change: &ConfigChange) -> Result<Overrides, Error> {
+/// What the overrides become; under `clamp`, with one replica where more are asked for.
+fn changed(
+    settings: &[Setting],
+    before: &Overrides,
+    change: &ConfigChange,
+    clamp: bool,
+) -> Result<Overrides, Error> {
+    let clamped = |name: &str, value: &str| {
+        if clamp { config::one_replica(name, value.to_owned()) } else { value.to_owned() }
+    };
     let mut after = Overrides::new();
     match change {
         ConfigChange::Replace(pairs) => {
             for (name, value) in pairs {
                 let value = value.as_ref().ok_or_else(|| no_value(name))?;
                 let setting = config::find(settings, name)?;
-                setting.check(value)?;
-                after.insert(name.clone(), setting.normal(value));
+                let value = clamped(name, value);
+                setting.check(&value)?;
+                after.insert(name.clone(), setting.normal(&value));
             }
         }
         ConfigChange::Incremental(ops) => {
@@ -192,9 +220,9 @@ fn changed(settings: &[Setting], before: &Overrides, change: &ConfigChange) -> R
                 let setting = config::find(settings, name)?;
                 match op {
                     ConfigOp::Set(value) => {
-                        let value = value.as_ref().ok_or_else(|| no_value(name))?;
-                        setting.check(value)?;
-                        after.insert(name.clone(), setting.normal(value));
+                        let value = clamped(name, value.as_ref().ok_or_else(|| no_value(name))?);
+                        setting.check(&value)?;
+                        after.insert(name.clone(), setting.normal(&value));
                     }
                     ConfigOp::Delete => {
                         after.remove(name);
@@ -271,6 +299,15 @@ fn of_group(overrides: &Overrides, broker: &BrokerSettings) -> Vec<ConfigEntry> 
     entries.collect()
 }
 
+fn of_all_brokers(broker: &BrokerSettings) -> Vec<ConfigEntry> {
+    let for_all = &broker.given_dynamically().for_all;
+    let entries = BROKER_SETTINGS.iter().filter_map(|setting| {
+        let given = synonym(setting.name, for_all.get(setting.name)?, ConfigSource::DynamicDefaultBroker);
+        Some(described(setting, vec![given], false))
+    });
+    entries.collect()
+}
+
 fn of_broker(broker: &BrokerSettings) -> Vec<ConfigEntry> {
     let entries = BROKER_SETTINGS
         .iter()
@@ -280,8 +317,12 @@ fn of_broker(broker: &BrokerSettings) -> Vec<ConfigEntry> {
 
 fn broker_synonyms(setting: &Setting, broker: &BrokerSettings) -> Vec<ConfigSynonym> {
     let mut synonyms = Vec::new();
-    if let Some(value) = broker.given_dynamically().get(setting.name) {
+    let dynamic = broker.given_dynamically();
+    if let Some(value) = dynamic.own.get(setting.name) {
         synonyms.push(synonym(setting.name, value, ConfigSource::DynamicBroker));
+    }
+    if let Some(value) = dynamic.for_all.get(setting.name) {
+        synonyms.push(synonym(setting.name, value, ConfigSource::DynamicDefaultBroker));
     }
     if let Some(value) = broker.given_at_start().get(setting.name) {
         synonyms.push(synonym(setting.name, value, ConfigSource::StaticBroker));

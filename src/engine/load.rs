@@ -53,7 +53,7 @@ pub(super) fn load(
     let now_ms = env.clock.now_ms();
     let epoch = dir.leader_epoch();
     let (catalog, state) = Catalog::open(dir.catalog(), resources, epoch, dir.was_clean(), now_ms)?;
-    let settings = Arc::new(settings.with_dynamic(state.broker_overrides.clone()));
+    let settings = Arc::new(settings.with_dynamic(state.broker_settings.clone()));
     let opener = Arc::new(Opener {
         env: env.clone(),
         resources: Arc::clone(resources),

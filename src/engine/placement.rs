@@ -109,7 +109,7 @@ pub(super) fn check_replicas(image: &MetadataImage, replicas: &[i32]) -> Result<
     let only = image.broker_id.0;
     match replicas.iter().find(|replica| **replica != only) {
         None => Ok(()),
-        Some(_) if image.settings.flag("replication.factor.clamp") && replicas.contains(&only) => {
+        Some(_) if image.settings.clamps_replicas() && replicas.contains(&only) => {
             tracing::warn!(
                 ?replicas,
                 only,

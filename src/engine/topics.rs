@@ -13,6 +13,7 @@ use super::core::{Core, Engine, Key};
 use super::data_dir::{partition_dir, topic_dir};
 use super::image::{MetadataImage, TopicImage};
 use super::partition::Partition;
+use super::placement::check_replicas;
 use super::{Error, configs};
 use crate::log::Log;
 use crate::types::{TopicId, TopicPartition};
@@ -337,6 +338,8 @@ fn check(image: &MetadataImage, topic: NewTopic) -> Result<Checked, Error> {
         let Some(value) = value else {
             return Err(Error::InvalidConfig { why: format!("{name} has no value") });
         };
+        let clamped = image.settings.clamps_replicas();
+        let value = if clamped { config::one_replica(&name, value) } else { value };
         setting.check(&value)?;
         overrides.insert(name, setting.normal(&value));
     }
@@ -362,7 +365,7 @@ fn partition_count(image: &MetadataImage, topic: &NewTopic) -> Result<i32, Error
     }
     match topic.replication_factor {
         None | Some(1) => {}
-        Some(asked) if asked > 1 && image.settings.flag("replication.factor.clamp") => {
+        Some(asked) if asked > 1 && image.settings.clamps_replicas() => {
             tracing::warn!(topic = %topic.name, asked, "replication factor taken as 1 (replication.factor.clamp)");
         }
         Some(asked) => return Err(Error::InvalidReplicationFactor { asked }),
@@ -374,15 +377,8 @@ fn partition_count(image: &MetadataImage, topic: &NewTopic) -> Result<i32, Error
     }
 }
 
-/// One broker, so every partition's one replica is on it.
 fn check_brokers(image: &MetadataImage, assignments: &[Vec<i32>]) -> Result<(), Error> {
-    let only = image.broker_id.0;
-    match assignments.iter().find(|brokers| **brokers != [only]) {
-        None => Ok(()),
-        Some(other) => {
-            Err(Error::InvalidReplicaAssignment { why: format!("{other:?}: the only broker is {only}") })
-        }
-    }
+    assignments.iter().try_for_each(|brokers| check_replicas(image, brokers))
 }
 
 fn check_room(image: &MetadataImage, wanted: usize) -> Result<(), Error> {

@@ -24,12 +24,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Broker {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Starts a broker; `settings` are `key=value`.
 pub(crate) async fn broker(settings: &[&str]) -> Broker {
-    let dir = tempfile::tempdir().unwrap();
+    start(tempfile::tempdir().unwrap(), settings).await
+}
+
+async fn start(dir: TempDir, settings: &[&str]) -> Broker {
     let mut layers = Layers::default();
     layers.add("log.dir", dir.path().to_str().unwrap(), Source::Set);
     layers.add("listeners", "127.0.0.1:0", Source::Set);
@@ -38,7 +41,7 @@ pub(crate) async fn broker(settings: &[&str]) -> Broker {
     }
     let config = ServerConfig::from_layers(&layers).unwrap();
     let server = Server::start(&config, Env::system()).await.unwrap();
-    Broker { address: server.addresses()[0], server, _dir: dir }
+    Broker { address: server.addresses()[0], server, dir }
 }
 
 /// One connection.
@@ -55,6 +58,12 @@ pub(crate) enum End {
 }
 
 impl Broker {
+    /// Stops the broker and starts it again on its data directory.
+    pub(crate) async fn restart(self, settings: &[&str]) -> Self {
+        self.server.stop().await.unwrap();
+        start(self.dir, settings).await
+    }
+
     pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address).await
     }

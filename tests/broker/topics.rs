@@ -21,16 +21,16 @@ use super::fixture::{Client, batch, broker, produce};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-fn topic(name: &'static str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+pub(super) fn topic(name: &'static str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
     CreatableTopic { name: Str::from_static(name), num_partitions, replication_factor, ..Default::default() }
 }
 
-fn with_config(name: &'static str, key: &'static str, value: &'static str) -> CreatableTopic {
+pub(super) fn with_config(name: &'static str, key: &'static str, value: &'static str) -> CreatableTopic {
     let config = CreatableTopicConfig { name: Str::from_static(key), value: Some(Str::from_static(value)) };
     CreatableTopic { configs: vec![config].into(), ..topic(name, 1, 1) }
 }
 
-fn with_assignments(name: &'static str, assignments: &[(i32, &[i32])]) -> CreatableTopic {
+pub(super) fn with_assignments(name: &'static str, assignments: &[(i32, &[i32])]) -> CreatableTopic {
     let assignments: Vec<_> = assignments
         .iter()
         .map(|(partition_index, brokers)| CreatableReplicaAssignment {
@@ -41,12 +41,16 @@ fn with_assignments(name: &'static str, assignments: &[(i32, &[i32])]) -> Creata
     CreatableTopic { assignments: assignments.into(), ..topic(name, -1, -1) }
 }
 
-async fn create(client: &mut Client, topics: Vec<CreatableTopic>, version: i16) -> Vec<CreatableTopicResult> {
+pub(super) async fn create(
+    client: &mut Client,
+    topics: Vec<CreatableTopic>,
+    version: i16,
+) -> Vec<CreatableTopicResult> {
     let request = CreateTopicsRequest { topics: topics.into(), timeout_ms: 5000, validate_only: false };
     client.ask(&request, version).await.topics.into_iter().collect()
 }
 
-async fn describe(
+pub(super) async fn describe(
     client: &mut Client,
     resource_type: i8,
     name: &'static str,
@@ -66,7 +70,7 @@ async fn describe(
     client.ask(&request, 4).await.results.into_iter().next().unwrap()
 }
 
-async fn alter(
+pub(super) async fn alter(
     client: &mut Client,
     resource_type: i8,
     name: &'static str,
@@ -141,14 +145,6 @@ async fn a_topic_that_cannot_be_made_is_refused_alone() {
     assert_eq!(codes, [("once", ErrorCode::NONE), ("twice", ErrorCode::INVALID_REQUEST)]);
     let assigned = create(&mut client, vec![with_assignments("assigned", &[(0, &[1]), (1, &[1])])], 5).await;
     assert_eq!((assigned[0].error_code, assigned[0].num_partitions), (ErrorCode::NONE, 2));
-}
-
-#[tokio::test]
-async fn a_replication_factor_above_one_is_clamped_where_the_broker_is_told_to() {
-    let broker = broker(&["replication.factor.clamp=true"]).await;
-    let mut client = broker.connect().await;
-    let made = create(&mut client, vec![topic("x", 1, 3)], 5).await;
-    assert_eq!((made[0].error_code, made[0].replication_factor), (ErrorCode::NONE, 1));
 }
 
 #[tokio::test]
@@ -305,7 +301,8 @@ async fn settings_are_changed_one_by_one() {
         (TOPIC, "nowhere", &[("retention.ms", SET, Some("1"))], ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         (TOPIC, "a b", &[("retention.ms", SET, Some("1"))], ErrorCode::INVALID_TOPIC_EXCEPTION),
         (BROKER, "1", &[("message.max.bytes", SET, Some("2000000"))], ErrorCode::NONE),
-        (BROKER, "1", &[("queued.append.bytes", SET, Some("2000000"))], ErrorCode::INVALID_CONFIG),
+        (BROKER, "1", &[("queued.append.bytes", SET, Some("2000000"))], ErrorCode::INVALID_REQUEST),
+        (BROKER, "1", &[("node.id", SET, Some("2"))], ErrorCode::INVALID_REQUEST),
         (BROKER, "7", &[("message.max.bytes", SET, Some("2000000"))], ErrorCode::INVALID_REQUEST),
         (99, "1", &[("message.max.bytes", SET, Some("2000000"))], ErrorCode::INVALID_REQUEST),
     ] {

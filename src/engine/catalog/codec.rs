@@ -43,6 +43,8 @@ pub(crate) enum CatalogRecord {
     BrokerSettings { overrides: Vec<(String, String)> },
     /// A group's settings, all of them.
     GroupSettings { group: String, overrides: Vec<(String, String)> },
+    /// The settings given for all brokers while running, all of them.
+    ClusterSettings { overrides: Vec<(String, String)> },
 }
 
 /// The kinds of payload.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::CatalogRecord;
-use crate::engine::config::Overrides;
+use crate::engine::config::{DynamicSettings, Overrides};
 use crate::types::TopicId;
 
 /// The state after some records.
@@ -14,7 +14,7 @@ pub(crate) struct CatalogState {
     pub(crate) deleted: BTreeSet<TopicId>,
     /// The first producer id that was surely never handed out.
     pub(crate) next_producer_id: i64,
-    pub(crate) broker_overrides: Overrides,
+    pub(crate) broker_settings: DynamicSettings,
     /// Of groups that have any.
     pub(crate) group_overrides: BTreeMap<String, Overrides>,
 }
@@ -56,7 +56,10 @@ impl CatalogState {
             }
             CatalogRecord::ProducerIds { next } => self.next_producer_id = self.next_producer_id.max(next),
             CatalogRecord::BrokerSettings { overrides } => {
-                self.broker_overrides = overrides.into_iter().collect();
+                self.broker_settings.own = overrides.into_iter().collect();
+            }
+            CatalogRecord::ClusterSettings { overrides } => {
+                self.broker_settings.for_all = overrides.into_iter().collect();
             }
             CatalogRecord::GroupSettings { group, overrides } if overrides.is_empty() => {
                 self.group_overrides.remove(&group);
@@ -73,7 +76,8 @@ impl CatalogState {
         let mut records = vec![
             CatalogRecord::Reset,
             CatalogRecord::ProducerIds { next: self.next_producer_id },
-            CatalogRecord::BrokerSettings { overrides: pairs(&self.broker_overrides) },
+            CatalogRecord::BrokerSettings { overrides: pairs(&self.broker_settings.own) },
+            CatalogRecord::ClusterSettings { overrides: pairs(&self.broker_settings.for_all) },
         ];
         records.extend(self.topics.iter().map(|(id, topic)| CatalogRecord::TopicCreated {
             id: id.0,
@@ -90,7 +94,7 @@ impl CatalogState {
     }
 
     pub(super) fn record_count(&self) -> usize {
-        3 + self.topics.len() + self.deleted.len() + self.group_overrides.len()
+        4 + self.topics.len() + self.deleted.len() + self.group_overrides.len()
     }
 }
 
@@ -125,6 +129,7 @@ mod tests {
             CatalogRecord::GroupSettings { group: "gone".into(), overrides: vec![("a".into(), "1".into())] },
             CatalogRecord::GroupSettings { group: "gone".into(), overrides: Vec::new() },
             CatalogRecord::GroupSettings { group: "kept".into(), overrides: vec![("a".into(), "1".into())] },
+            CatalogRecord::ClusterSettings { overrides: vec![("num.partitions".into(), "4".into())] },
         ] {
             state.apply(record);
         }

@@ -1,9 +1,12 @@
 //! Broker settings that concern topics and the log. Listeners and connections have theirs in `server`.
 
-use super::{Kind, Overrides, Scope, Setting, Shape, check_all, find, flag, int, number, value};
+use super::{Kind, Overrides, Scope, Setting, Shape, check_all, find, flag, int, number, parse_bool, value};
 use crate::engine::Error;
 
 const MAX_INT: i64 = i32::MAX as i64;
+/// Why a number of replicas is 1.
+pub(super) const ONE_BROKER: &str =
+    "this is one broker; replication.factor.clamp=true takes more and makes it 1";
 
 const fn setting(
     name: &'static str,
@@ -28,12 +31,12 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "compression.type",
         Kind::Only(Shape::Text, "batches are stored as producers compressed them"),
         "producer",
-        Scope::AtStart,
+        Scope::Dynamic,
         "How batches are compressed on the disk.",
     ),
     setting(
         "default.replication.factor",
-        Kind::Only(Shape::Int, "this is one broker"),
+        Kind::Only(Shape::Int, ONE_BROKER),
         "1",
         Scope::AtStart,
         "How many replicas a topic gets that is made without saying how many.",
@@ -199,7 +202,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "log.cleanup.policy",
         Kind::List(&["compact", "delete"]),
         "delete",
-        Scope::AtStart,
+        Scope::Dynamic,
         "Default of cleanup.policy.",
     ),
     setting(
@@ -276,9 +279,9 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     ),
     setting(
         "min.insync.replicas",
-        Kind::Only(Shape::Int, "this is one broker"),
+        Kind::Only(Shape::Int, ONE_BROKER),
         "1",
-        Scope::AtStart,
+        Scope::Dynamic,
         "Default of the topic setting.",
     ),
     setting(
@@ -313,7 +316,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "producer.id.expiration.ms",
         Kind::Int(1, MAX_INT),
         "86400000",
-        Scope::AtStart,
+        Scope::Dynamic,
         "How long an idempotent producer that writes nothing is remembered.",
     ),
     setting(
@@ -332,12 +335,48 @@ pub const BROKER_SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The broker's settings in force: those given at the start, and over them those changed while it runs.
+/// The broker's settings in force: those given at the start, over them those given while it runs for all brokers, and
+/// over these the ones given for this broker alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BrokerSettings {
     at_start: Overrides,
-    dynamic: Overrides,
+    dynamic: DynamicSettings,
     merged: Overrides,
+}
+
+/// The settings given while the broker runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DynamicSettings {
+    /// For all brokers.
+    pub for_all: Overrides,
+    /// For this one, over those.
+    pub own: Overrides,
+}
+
+/// The setting that takes more than one replica as one.
+const CLAMP: &str = "replication.factor.clamp";
+
+/// The value of a setting under [`CLAMP`]: a number of replicas above 1 becomes 1, and a warning in the log. Clients set
+/// `min.insync.replicas` together with a replication factor that is clamped.
+pub(crate) fn one_replica(name: &str, value: String) -> String {
+    let counts_replicas = matches!(name, "default.replication.factor" | "min.insync.replicas");
+    if counts_replicas && value.trim().parse::<u16>().is_ok_and(|count| count > 1) {
+        tracing::warn!(setting = name, asked = value, "taken as 1 ({CLAMP})");
+        return "1".to_owned();
+    }
+    value
+}
+
+/// Settings given at the start, with one replica where more are asked for and [`CLAMP`] is among them.
+pub(crate) fn clamped(given: Overrides) -> Overrides {
+    if given.get(CLAMP).and_then(|value| parse_bool(value)) != Some(true) {
+        return given;
+    }
+    let one = |(name, value): (String, String)| {
+        let value = one_replica(&name, value);
+        (name, value)
+    };
+    given.into_iter().map(one).collect()
 }
 
 // === impl BrokerSettings ===
@@ -348,29 +387,32 @@ impl BrokerSettings {
     /// # Errors
     /// [`Error::InvalidConfig`] for the first that is unknown or has a bad value.
     pub fn at_start(given: Overrides) -> Result<Self, Error> {
+        let given = clamped(given);
         check_all(BROKER_SETTINGS, &given)?;
-        Ok(Self { merged: given.clone(), at_start: given, dynamic: Overrides::new() })
+        Ok(Self { merged: given.clone(), at_start: given, dynamic: DynamicSettings::default() })
     }
 
     /// The same with other dynamic settings, which were checked by [`Self::check_dynamic`].
     #[must_use]
-    pub fn with_dynamic(&self, dynamic: Overrides) -> Self {
+    pub fn with_dynamic(&self, dynamic: DynamicSettings) -> Self {
         let mut merged = self.at_start.clone();
-        merged.extend(dynamic.clone());
+        merged.extend(dynamic.for_all.clone());
+        merged.extend(dynamic.own.clone());
         Self { at_start: self.at_start.clone(), dynamic, merged }
     }
 
     /// Whether a setting may be changed to this value while the broker runs.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] with the reason.
+    /// [`Error::InvalidConfig`] for a bad value, and as in Kafka [`Error::InvalidRequest`] for a setting that is read at
+    /// the start only.
     pub fn check_dynamic(name: &str, value: &str) -> Result<(), Error> {
         let setting = find(BROKER_SETTINGS, name)?;
         setting.check(value)?;
         if setting.scope == Scope::Dynamic {
             Ok(())
         } else {
-            Err(Error::InvalidConfig { why: format!("{name} cannot be changed while the broker runs") })
+            Err(Error::InvalidRequest { why: format!("{name} cannot be changed while the broker runs") })
         }
     }
 
@@ -388,8 +430,13 @@ impl BrokerSettings {
 
     /// The settings changed while running.
     #[must_use]
-    pub fn given_dynamically(&self) -> &Overrides {
+    pub fn given_dynamically(&self) -> &DynamicSettings {
         &self.dynamic
+    }
+
+    /// Whether more than one replica is taken as one.
+    pub(crate) fn clamps_replicas(&self) -> bool {
+        self.flag(CLAMP)
     }
 
     /// The value in force.

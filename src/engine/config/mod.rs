@@ -12,7 +12,8 @@ mod topic;
 
 use std::collections::BTreeMap;
 
-pub use broker::{BROKER_SETTINGS, BrokerSettings};
+pub use broker::{BROKER_SETTINGS, BrokerSettings, DynamicSettings};
+pub(crate) use broker::{clamped, one_replica};
 pub use group::GROUP_SETTINGS;
 pub(super) use group::{check_group, group_value};
 pub use nearest::nearest;

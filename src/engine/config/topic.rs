@@ -1,5 +1,6 @@
 //! Topic settings.
 
+use super::broker::ONE_BROKER;
 use super::{BrokerSettings, Kind, Overrides, Scope, Setting, Shape, flag, int, number, value};
 use crate::log::LogConfig;
 use crate::record::{ProduceRules, TimestampType};
@@ -121,7 +122,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     ),
     setting(
         "min.insync.replicas",
-        Kind::Only(Shape::Int, "this is one broker"),
+        Kind::Only(Shape::Int, ONE_BROKER),
         "1",
         Scope::Topic("min.insync.replicas"),
         "How many replicas must have a record before acks=all is answered.",

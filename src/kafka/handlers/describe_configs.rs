@@ -7,7 +7,7 @@ use super::super::dispatch::Call;
 use super::super::error_code::error_code;
 use super::configs::{resource, source_code, type_code};
 use crate::engine::Error;
-use crate::engine::api::{ConfigEntry, ConfigResource, ConfigSource};
+use crate::engine::api::{ConfigEntry, ConfigResource};
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
@@ -29,7 +29,9 @@ pub(in crate::kafka) fn handle(call: &Call, request: &DescribeConfigsRequest) ->
     let mut seen = HashSet::new();
     let results = request.resources.iter().map(|asked| {
         let described = match resource(asked.resource_type, &asked.resource_name) {
-            Ok(resource) if seen.insert(identity(&resource)) => describe(call, &resource),
+            Ok(resource) if seen.insert(identity(&resource)) => {
+                call.broker.engine.describe_configs(&resource)
+            }
             Ok(_) => Err(Error::InvalidRequest { why: "the resource was described before".into() }),
             Err(error) => Err(error),
         };
@@ -56,15 +58,6 @@ fn identity(resource: &ConfigResource) -> (u8, Option<Arc<str>>, Option<i32>) {
         ConfigResource::Broker(name) => (1, None, name.parse().ok()),
         ConfigResource::Group(name) => (2, Some(Arc::clone(name)), None),
     }
-}
-
-fn describe(call: &Call, resource: &ConfigResource) -> Result<Vec<ConfigEntry>, Error> {
-    let mut entries = call.broker.engine.describe_configs(resource)?;
-    if matches!(resource, ConfigResource::Broker(name) if name.is_empty()) {
-        // What all brokers have in common are the settings changed while running, and nothing else.
-        entries.retain(|entry| entry.source == ConfigSource::DynamicBroker);
-    }
-    Ok(entries)
 }
 
 /// The settings that the resource's list of names asks for. As in Kafka, null and no name at all both mean all.

@@ -17,7 +17,7 @@ use definitions::{Definition, Kind, SERVER};
 pub use layers::{Layers, Source};
 
 use crate::engine::api::{ConfigEntry, ConfigSource, ConfigSynonym};
-use crate::engine::config::{BROKER_SETTINGS, Overrides, Shape, nearest};
+use crate::engine::config::{BROKER_SETTINGS, Overrides, Shape, clamped, nearest};
 use crate::kafka::connection::ConnectionLimits;
 use crate::types::BrokerId;
 
@@ -125,9 +125,7 @@ impl ServerConfig {
         for (key, given) in layers.iter() {
             if let Some(definition) = definition(key) {
                 definition.kind.check(&given.value).map_err(|reason| bad_value(key, given, reason))?;
-            } else if let Some(setting) = BROKER_SETTINGS.iter().find(|setting| setting.name == key) {
-                let checked = setting.check(&given.value);
-                checked.map_err(|error| bad_value(key, given, error.to_string()))?;
+            } else if BROKER_SETTINGS.iter().any(|setting| setting.name == key) {
                 engine.insert(key.to_owned(), given.value.clone());
             } else {
                 return Err(ConfigError::UnknownKey {
@@ -135,6 +133,12 @@ impl ServerConfig {
                     place: given.source.clone(),
                     nearest: nearest(key, keys()).map(str::to_owned),
                 });
+            }
+        }
+        let engine = clamped(engine);
+        for setting in BROKER_SETTINGS {
+            if let (Some(value), Some(given)) = (engine.get(setting.name), layers.get(setting.name)) {
+                setting.check(value).map_err(|error| bad_value(setting.name, given, error.to_string()))?;
             }
         }
         let listeners = addresses(layers, "listeners")?;
