@@ -12,7 +12,6 @@ use std::time::Duration;
 use millrace::client::{
     Client, GroupConfig, GroupConsumer, GroupEvent, GroupProtocol, ProducerConfig, TopicPartition,
 };
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -56,6 +55,8 @@ struct Ledger {
     reads: BTreeMap<(TopicPartition, i64), usize>,
     /// Who reads what, as far as the members themselves know.
     owners: BTreeMap<TopicPartition, usize>,
+    /// The id and the generation or epoch of each member.
+    memberships: BTreeMap<usize, (String, i32)>,
     /// What each member was told, oldest first.
     told: Vec<(usize, GroupEvent)>,
 }
@@ -73,8 +74,6 @@ struct Member {
     stop: mpsc::Sender<()>,
     task: JoinHandle<()>,
     group: Arc<watch::Sender<Ledger>>,
-    /// Its id and generation or epoch.
-    membership: Arc<Mutex<Option<(String, i32)>>>,
 }
 
 impl Ledger {
@@ -137,15 +136,19 @@ impl Group {
         subscribe(&mut consumer);
         let (stop, mut stopped) = mpsc::channel(1);
         let ledger = Arc::clone(&self.ledger);
-        let membership = Arc::new(Mutex::new(None));
-        let shown = Arc::clone(&membership);
         let task = tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
                     event = consumer.next(Duration::from_millis(100)) => event.unwrap(),
                     _ = stopped.recv() => break,
                 };
-                *shown.lock() = consumer.membership();
+                let membership = consumer.membership();
+                ledger.send_if_modified(|ledger| match membership {
+                    Some(membership) => {
+                        ledger.memberships.insert(number, membership.clone()) != Some(membership)
+                    }
+                    None => ledger.memberships.remove(&number).is_some(),
+                });
                 // Written before the member comes back, which lets go of what it was told to give up.
                 if let Some(event) = event {
                     ledger.send_modify(|ledger| ledger.on_event(number, event));
@@ -159,7 +162,7 @@ impl Group {
             });
             consumer.close().await.unwrap();
         });
-        Member { number, stop, task, group: Arc::clone(&self.ledger), membership }
+        Member { number, stop, task, group: Arc::clone(&self.ledger) }
     }
 
     fn join_topic(&mut self, config: GroupConfig, topic: &str) -> Member {

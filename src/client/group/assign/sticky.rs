@@ -20,6 +20,10 @@ struct Balance<'a> {
     owned: Vec<Vec<Place>>,
 }
 
+/// Who says that it has a partition, with the generation in which it got it, the latest last. Often nobody or one does;
+/// more do when one was cut off and came back.
+struct Claims(HashMap<Place, Vec<(i32, usize)>>);
+
 pub(super) fn assign(candidates: &[Candidate], counts: &Counts) -> Assigned {
     let topics: Vec<(&Arc<str>, i32)> = counts.iter().map(|(topic, &count)| (topic, count)).collect();
     let order = in_order(candidates);
@@ -27,43 +31,60 @@ pub(super) fn assign(candidates: &[Candidate], counts: &Counts) -> Assigned {
         .iter()
         .map(|(topic, _)| order.iter().copied().filter(|&index| candidates[index].wants(topic)).collect())
         .collect();
-    let claims = claims(candidates, &topics);
+    let claims = Claims::of(candidates, &topics);
     let mut balance = Balance { topics, takers, owned: vec![Vec::new(); candidates.len()] };
-    balance.keep(candidates, &claims);
+    balance.keep(&claims);
     balance.give_out();
     balance.even_out();
     balance.withhold(&claims)
 }
 
-/// Who says that it owns a partition: often nobody or one, but more when one was cut off and came back.
-fn claims(candidates: &[Candidate], topics: &[(&Arc<str>, i32)]) -> HashMap<Place, Vec<usize>> {
-    let by_name: HashMap<&str, usize> =
-        topics.iter().enumerate().map(|(index, (topic, _))| (&***topic, index)).collect();
-    let mut claims: HashMap<Place, Vec<usize>> = HashMap::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        for (topic, partition) in &candidate.subscription.owned {
-            let Some(&topic) = by_name.get(&**topic) else { continue };
-            let claimants = claims.entry((topic, *partition)).or_default();
-            if !claimants.contains(&index) {
-                claimants.push(index);
+// === impl Claims ===
+
+impl Claims {
+    fn of(candidates: &[Candidate], topics: &[(&Arc<str>, i32)]) -> Self {
+        let by_name: HashMap<&str, usize> =
+            topics.iter().enumerate().map(|(index, (topic, _))| (&***topic, index)).collect();
+        let mut claims: HashMap<Place, Vec<(i32, usize)>> = HashMap::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let claim = (candidate.subscription.generation, index);
+            for (topic, partition) in &candidate.subscription.owned {
+                let Some(&topic) = by_name.get(&**topic) else { continue };
+                let claimants = claims.entry((topic, *partition)).or_default();
+                if !claimants.contains(&claim) {
+                    claimants.push(claim);
+                }
             }
         }
+        claims.values_mut().for_each(|claimants| claimants.sort_unstable());
+        Self(claims)
     }
-    claims
+
+    /// Who has a partition: of several that say so the one of the latest generation. Nobody when two of them are of it,
+    /// since then neither can be believed.
+    fn owner(&self, place: &Place) -> Option<usize> {
+        match self.0.get(place)?[..] {
+            [.., (before, _), (latest, _)] if before == latest => None,
+            [.., (_, owner)] => Some(owner),
+            [] => None,
+        }
+    }
+
+    /// Whether a member may have a partition without anybody else giving it up first.
+    fn are_settled(&self, place: &Place, member: usize) -> bool {
+        !self.0.contains_key(place) || self.owner(place) == Some(member)
+    }
 }
 
 impl Balance<'_> {
-    /// Leaves partitions with those that have them. Of several that say so the one of the latest generation does.
-    fn keep(&mut self, candidates: &[Candidate], claims: &HashMap<Place, Vec<usize>>) {
+    /// Leaves partitions with those that have them.
+    fn keep(&mut self, claims: &Claims) {
         for topic in 0..self.topics.len() {
             for partition in 0..self.topics[topic].1 {
-                let Some(claimants) = claims.get(&(topic, partition)) else { continue };
-                let generation = |&&index: &&usize| candidates[index].subscription.generation;
-                let Some(&latest) = claimants.iter().max_by_key(generation) else { continue };
-                let is_alone =
-                    claimants.iter().filter(|index| generation(index) == generation(&&latest)).count() == 1;
-                if is_alone && self.takers[topic].contains(&latest) {
-                    self.owned[latest].push((topic, partition));
+                if let Some(owner) = claims.owner(&(topic, partition))
+                    && self.takers[topic].contains(&owner)
+                {
+                    self.owned[owner].push((topic, partition));
                 }
             }
         }
@@ -124,15 +145,12 @@ impl Balance<'_> {
     }
 
     /// The assignment, without what another member still has to give up.
-    fn withhold(self, claims: &HashMap<Place, Vec<usize>>) -> Assigned {
+    fn withhold(self, claims: &Claims) -> Assigned {
         let named =
             |&(topic, partition): &Place| -> TopicPartition { (Arc::clone(self.topics[topic].0), partition) };
-        let is_free = |owner: usize, place: &Place| {
-            claims.get(place).is_none_or(|claimants| claimants.iter().all(|&claimant| claimant == owner))
-        };
         let of_owner = |(owner, places): (usize, &Vec<Place>)| {
             let mut free: Vec<TopicPartition> =
-                places.iter().filter(|place| is_free(owner, place)).map(named).collect();
+                places.iter().filter(|place| claims.are_settled(place, owner)).map(named).collect();
             free.sort_unstable();
             free
         };
