@@ -120,14 +120,13 @@ async fn connect(broker: &str) -> Result<Client, Error> {
 }
 
 fn tell(told: Told) -> Result<(), Error> {
+    let line = match told {
+        Told::Judged { partition, offset, is_alarm } => format!("judged {partition} {offset} {is_alarm}"),
+        Told::Done { partition, offset } => format!("done {partition} {offset}"),
+        Told::Lost { partition } => format!("lost {partition}"),
+    };
     let mut stdout = std::io::stdout().lock();
-    match told {
-        Told::Judged { partition, offset, is_alarm } => {
-            writeln!(stdout, "judged {partition} {offset} {is_alarm}")?
-        }
-        Told::Done { partition, offset } => writeln!(stdout, "done {partition} {offset}")?,
-        Told::Lost { partition } => writeln!(stdout, "lost {partition}")?,
-    }
+    writeln!(stdout, "{line}")?;
     Ok(stdout.flush()?)
 }
 
