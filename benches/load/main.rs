@@ -1,4 +1,4 @@
-//! librdkafka as a load generator, for the comparison of brokers: `benches/side_by_side` runs it against each in turns.
+//! librdkafka as a load generator (and light clients of our own where it would be the bottleneck), for the comparison of brokers: `benches/side_by_side` runs it against each in turns.
 //!
 //! `cargo bench --bench load -- produce --broker 127.0.0.1:9092 --pid 4711` measures a broker that runs already; `--pid` is
 //! its process, whose processor time is told beside the rate. Each command prints one JSON object.
@@ -12,6 +12,7 @@
 #![expect(clippy::print_stderr, reason = "a bench says how it is to be used")]
 
 mod consume;
+mod groups;
 mod latency;
 mod parked;
 mod process;
@@ -42,6 +43,12 @@ enum What {
     Latency(latency::Options),
     /// Many fetches that wait: their memory, what they cost at rest, and how fast the right ones wake.
     Parked(parked::Options),
+    /// Offset commits over many connections.
+    Commits(groups::commits::Options),
+    /// Members that come to a large group and go.
+    Rebalance(groups::rebalance::Options),
+    /// One topic, filled before, for many groups.
+    Fanout(groups::fanout::Options),
 }
 
 /// Where, and on what topic.
@@ -77,6 +84,9 @@ fn main() {
         What::Consume(options) => consume::run(&options),
         What::Latency(options) => latency::run(&options),
         What::Parked(options) => parked::run(&options),
+        What::Commits(options) => groups::commits::run(&options),
+        What::Rebalance(options) => groups::rebalance::run(&options),
+        What::Fanout(options) => groups::fanout::run(&options),
     };
     println!("{told}");
 }
