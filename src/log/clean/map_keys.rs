@@ -30,7 +30,7 @@ impl Log {
             let Some(at) = cursor.take().or_else(|| self.dirty_segment(cleaning.mapped_to, cleaning.limit))
             else {
                 cleaning.mapped_to = cleaning.limit;
-                cleaning.phase = Phase::Rewriting(Box::new(Rewriting::new(self.log_start_offset())));
+                cleaning.phase = Phase::Rewriting(Box::new(Rewriting::new(self, cleaning.mapped_to)));
                 return Ok(bytes);
             };
             let mut walk = at.walk();
@@ -44,7 +44,7 @@ impl Log {
                         bytes += step.header.size_bytes() as u64;
                         if matches!(self.note_keys(cleaning, &mut walk, &step)?, Noted::InPart) {
                             cleaning.phase =
-                                Phase::Rewriting(Box::new(Rewriting::new(self.log_start_offset())));
+                                Phase::Rewriting(Box::new(Rewriting::new(self, cleaning.mapped_to)));
                             return Ok(bytes);
                         }
                         cleaning.mapped_to = step.header.next_offset();

@@ -24,6 +24,9 @@ pub(super) struct Rewriting {
     done_to: Offset,
     group: Option<Group>,
     known: Known,
+    /// The batches that the producers' states spoke of when this began, by producer and base offset. Only batches that are
+    /// appended later come to them.
+    remembered: HashSet<(ProducerId, Offset)>,
 }
 
 /// What was learned of the segments that are done.
@@ -45,8 +48,6 @@ struct Group {
     output: Option<Output>,
     /// The last batch that went, should the segment end with it.
     last_gone: Option<Batch>,
-    /// The batches that the producers' states speak of, by producer and base offset.
-    remembered: HashSet<(ProducerId, Offset)>,
     keyless_records: u64,
     /// What was known before this group, should it have to begin again.
     known_before: Known,
@@ -74,9 +75,11 @@ enum Stopped {
 // === impl Rewriting ===
 
 impl Rewriting {
-    pub(super) fn new(log_start_offset: Offset) -> Self {
+    /// The work on all that lies below `upto`.
+    pub(super) fn new(log: &Log, upto: Offset) -> Self {
         let known = Known { left_some: false, next_horizon_ms: NO_HORIZON };
-        Self { done_to: log_start_offset, group: None, known }
+        let remembered = log.remembered_batches(upto);
+        Self { done_to: log.log_start_offset(), group: None, known, remembered }
     }
 
     pub(super) fn discard(&mut self, log: &Log) {
@@ -143,7 +146,6 @@ impl Log {
                 cursor: Some(Cursor::at_start_of(segment)),
                 output: None,
                 last_gone: None,
-                remembered: self.remembered_batches(),
                 keyless_records: 0,
                 known_before: at.known,
             };
@@ -178,13 +180,13 @@ impl Log {
             && next.next_offset() - base_offset <= RELATIVE_OFFSET_MAX
     }
 
-    /// The batches by which producers' retries are known.
-    fn remembered_batches(&self) -> HashSet<(ProducerId, Offset)> {
+    /// The batches below `upto` by which producers' retries are known.
+    fn remembered_batches(&self, upto: Offset) -> HashSet<(ProducerId, Offset)> {
         let writer = self.writer.lock();
         let states = writer.producers.entries.iter();
-        states
-            .flat_map(|(&id, state)| state.batches.iter().map(move |batch| (id, batch.base_offset)))
-            .collect()
+        let all =
+            states.flat_map(|(&id, state)| state.batches.iter().map(move |batch| (id, batch.base_offset)));
+        all.filter(|&(_, base_offset)| base_offset < upto).collect()
     }
 
     /// Goes on with a group, which is put back unless it is done or has to begin again; bytes read and written.
@@ -250,7 +252,7 @@ impl Log {
                 walk.condemn(&step).map_err(failed(&segment))?;
                 return Ok((bytes, Stopped::Damage));
             };
-            let fate = self.fate(cleaning, &mut at.known, group, &batch);
+            let fate = self.fate(cleaning, at, group, &batch);
             let Some(output) = &mut group.output else {
                 if matches!(fate, Fate::Stays) {
                     continue;
@@ -310,7 +312,7 @@ impl Log {
         Ok(())
     }
 
-    fn fate(&self, cleaning: &Cleaning, known: &mut Known, group: &mut Group, batch: &Batch) -> Fate {
+    fn fate(&self, cleaning: &Cleaning, at: &mut Rewriting, group: &mut Group, batch: &Batch) -> Fate {
         let header = batch.header();
         if header.is_control() || header.base_offset >= cleaning.mapped_to {
             return Fate::Stays;
@@ -320,7 +322,7 @@ impl Log {
             .now_ms
             .saturating_add(TimestampMs::try_from(config.delete_retention_ms).unwrap_or(TimestampMs::MAX));
         let tombstones_go =
-            header.has_delete_horizon() && cleaning.now_ms >= header.base_timestamp && !known.left_some;
+            header.has_delete_horizon() && cleaning.now_ms >= header.base_timestamp && !at.known.left_some;
         let (has_tombstone, keyless) = (Cell::new(false), Cell::new(0u64));
         let remains = batch.retain(config.decompressed_bytes_max, horizon_ms, |record| {
             let Some(key) = record.key else {
@@ -336,13 +338,13 @@ impl Log {
             Ok(remains) => remains,
             Err(error) => {
                 tracing::warn!(offset = header.base_offset, %error, "a batch that cannot be looked into stays");
-                known.left_some = true;
+                at.known.left_some = true;
                 return Fate::Stays;
             }
         };
-        if has_tombstone.get() && !known.left_some {
+        if has_tombstone.get() && !at.known.left_some {
             let due_ms = if header.has_delete_horizon() { header.base_timestamp } else { horizon_ms };
-            known.next_horizon_ms = known.next_horizon_ms.min(due_ms);
+            at.known.next_horizon_ms = at.known.next_horizon_ms.min(due_ms);
         }
         match remains {
             Remains::All => Fate::Stays,
@@ -355,7 +357,7 @@ impl Log {
                 group.keyless_records += keyless.get();
                 let is_remembered = header
                     .producer()
-                    .is_some_and(|(id, _)| group.remembered.contains(&(id, header.base_offset)));
+                    .is_some_and(|(id, _)| at.remembered.contains(&(id, header.base_offset)));
                 match (is_remembered, header.record_count) {
                     (false, _) => Fate::Goes,
                     (true, 0) => Fate::Stays,

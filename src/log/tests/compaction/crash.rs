@@ -123,7 +123,8 @@ fn failing_call(seed: u64, call: u64) -> bool {
         run.check_keys(&log, &keyed(&log, log.log_start_offset()), log.log_end_offset());
     }
     drop(log);
-    drop(run.recover(0));
+    let cuts = run.rng.below(3);
+    drop(run.recover(cuts));
     reached
 }
 

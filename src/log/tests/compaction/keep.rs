@@ -149,6 +149,25 @@ fn a_batch_with_more_keys_than_the_map_takes_is_passed() {
 }
 
 #[test]
+fn a_tombstone_that_no_cleaning_has_reached_has_no_time_to_pass() {
+    let place = Place::simulated(LogConfig { segment_bytes: 30_000, ..compacted() });
+    let log = place.create();
+    for key in 0..200 {
+        put(&log, &format!("key-{key}"), "1");
+    }
+    put_all(&log, &[("key-0", None)]);
+    roll(&log);
+    log.set_high_watermark(log.log_end_offset());
+    for turn in 0..10 {
+        let now_ms = NOW_MS + turn * RETENTION_MS;
+        let Some(mut cleaning) = log.begin_cleaning(0, [5, 6], now_ms).unwrap() else { continue };
+        while !log.clean_step(&mut cleaning, 10_000).unwrap().done {}
+        assert!(!table(&log, 0).contains_key("key-0"), "it came back in turn {turn}");
+    }
+    assert!(offsets_of(&log, "key-0").is_empty());
+}
+
+#[test]
 fn a_producers_retries_are_known_although_its_records_are_gone() {
     let place = Place::simulated(compacted());
     let log = place.create();
@@ -210,10 +229,13 @@ fn a_damaged_segment_stays_as_it_is_and_tombstones_above_it_too() {
     let bytes = world.disk.content(&path);
     clean(&log, NOW_MS);
     assert_eq!(world.disk.content(&path), bytes);
-    clean(&log, NOW_MS + RETENTION_MS);
-    clean(&log, NOW_MS + 2 * RETENTION_MS);
+    for turn in 1..3 {
+        put(&log, "c", "again");
+        roll(&log);
+        assert!(clean(&log, NOW_MS + turn * RETENTION_MS).is_some());
+    }
     let left: Vec<_> = keyed(&log, 1).into_iter().map(|(offset, key, _)| (offset, key)).collect();
-    assert_eq!(left, [(1, "b".into()), (2, "a".into()), (4, "b".into())]);
+    assert_eq!(left, [(1, "b".into()), (2, "a".into()), (4, "b".into()), (6, "c".into())]);
     assert_eq!(log.damaged_ranges(), [(0, 1)]);
 }
 

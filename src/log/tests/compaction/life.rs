@@ -19,7 +19,7 @@ use crate::testing::{Rng, SimWorld};
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 const DIR: &str = "/data/topic-0";
-const KEYS: u64 = 9;
+const TIMES: u64 = 100_000;
 
 type Value = Option<Bytes>;
 
@@ -32,6 +32,8 @@ struct Sequenced {
 
 pub(super) struct Run {
     pub(super) world: SimWorld,
+    /// How many keys there are: few, or more than the smallest map takes.
+    keys: u64,
     config: LogConfig,
     pub(super) rng: Rng,
     now_ms: TimestampMs,
@@ -62,6 +64,7 @@ impl Run {
         world.disk.put(Path::new("/data/elsewhere"), b"");
         Self {
             world,
+            keys: if seed % 4 == 3 { 90 } else { 9 },
             config: LogConfig { segment_bytes: 1500, ..compacted() },
             rng: Rng::new(seed),
             now_ms: NOW_MS,
@@ -98,7 +101,7 @@ impl Run {
         (0..count)
             .map(|_| {
                 self.serial += 1;
-                let key = format!("key-{}", self.rng.below(KEYS));
+                let key = format!("key-{}", self.rng.below(self.keys));
                 let tombstone = self.rng.one_in(4);
                 let size = self.rng.below(200) as usize;
                 (key, (!tombstone).then(|| Bytes::from(format!("{}:{}", self.serial, "v".repeat(size)))))
@@ -106,12 +109,14 @@ impl Run {
             .collect()
     }
 
-    fn batch(&self, builder: &mut BatchBuilder, records: &[(String, Value)]) -> Batch {
+    fn batch(&mut self, builder: &mut BatchBuilder, records: &[(String, Value)]) -> Batch {
+        // Producers' clocks say what they like: the newest record need not have the largest time.
+        let time_ms = NOW_MS + self.rng.below(TIMES) as i64;
         let texts: Vec<(&str, Option<&str>)> = records
             .iter()
             .map(|(key, value)| (&**key, value.as_ref().map(|value| std::str::from_utf8(value).unwrap())))
             .collect();
-        keyed_batch(builder, self.now_ms, &texts)
+        keyed_batch(builder, time_ms, &texts)
     }
 
     fn append(&mut self, log: &Log) {
@@ -171,7 +176,7 @@ impl Run {
                 self.horizon_from.entry(offset).or_insert(self.now_ms);
             }
         }
-        let map_bytes = if self.rng.one_in(4) { 0 } else { 1 << 16 };
+        let map_bytes = if self.keys > 9 || self.rng.one_in(4) { 0 } else { 1 << 16 };
         let Ok(Some(mut cleaning)) = log.begin_cleaning(map_bytes, [1, self.rng.next_u64()], self.now_ms)
         else {
             return;
@@ -297,6 +302,7 @@ impl Run {
             let outcome = read_from(log, from).unwrap();
             assert!(outcome.next_offset > from, "a consumer at {from} gets no further");
         }
+        self.check_times(log);
         let report = verify(&*self.world.env.disk, Path::new(DIR)).unwrap();
         assert!(report.worst() < Some(Severity::Damage), "{:?}", report.findings);
         self.attempted.clear();
@@ -314,12 +320,41 @@ impl Run {
         self.retry(log);
     }
 
+    /// Lookups by time find what going through all records finds.
+    fn check_times(&mut self, log: &Log) {
+        let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        let outcome = read_from(log, start).unwrap();
+        let batches = batches_of(&outcome);
+        // A log start inside a batch may hide the very record that the batch's header speaks of.
+        if batches.first().is_none_or(|first| first.header().base_offset < start) {
+            return;
+        }
+        let records = batches.iter().flat_map(|batch| batch.records(1 << 20).unwrap());
+        let times: Vec<(Offset, TimestampMs)> = records
+            .map(|record| record.map(|record| (record.offset, record.timestamp_ms)).unwrap())
+            .collect();
+        let first_at = |time_ms| times.iter().find(|(_, at)| *at >= time_ms).map(|(offset, _)| *offset);
+        let largest = times.iter().map(|(_, at)| *at).max();
+        let found = log.max_timestamp(end).unwrap().map(|hit| hit.offset);
+        assert_eq!(found, largest.and_then(first_at), "the largest time of {times:?}");
+        for _ in 0..4 {
+            let time_ms = NOW_MS + self.rng.below(TIMES) as i64;
+            let found = log.lookup_timestamp(time_ms, end).unwrap().map(|hit| hit.offset);
+            assert_eq!(found, first_at(time_ms), "{time_ms} in {times:?}");
+        }
+    }
+
     /// Brings the machine back, recovers (cutting the power during recovery as often as `cuts` says), checks.
     pub(super) fn recover(&mut self, mut cuts: u64) -> Log {
         loop {
-            self.world.disk.power_cut();
-            let seed = self.rng.next_u64();
-            self.world.disk.restart(seed);
+            if !self.world.disk.is_off() && self.rng.one_in(3) {
+                // Only the process ends: what it had not synced is still there, and the next power cut may take it.
+                self.world.disk.kill();
+            } else {
+                self.world.disk.power_cut();
+                let seed = self.rng.next_u64();
+                self.world.disk.restart(seed);
+            }
             if cuts > 0 {
                 let call = self.world.disk.calls() + 1 + self.rng.below(30);
                 self.world.disk.power_cut_at(call);

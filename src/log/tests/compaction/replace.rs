@@ -1,13 +1,15 @@
 //! New segments in the place of old ones: for those who read, for openings, retention, a full and a failing disk.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::keyed::*;
 use crate::log::tests::harness::*;
 use crate::log::tests::model::check_indexes;
-use crate::log::{LastStop, LogConfig, LogLimits};
+use crate::log::{LastStop, Log, LogConfig, LogLimits, LogResources};
 use crate::testing::{Fault, Op, SimWorld};
-use crate::types::Offset;
+use crate::types::{LeaderEpoch, Offset};
 
 #[test]
 fn closed_segments_become_one_and_an_opening_finds_it() {
@@ -140,4 +142,47 @@ fn the_index_of_a_cleaned_segment_is_the_one_that_a_scan_builds() {
     let (again, report) = place.open(2, LastStop::default());
     assert_eq!(report.rebuilt_files, 0);
     check_indexes(&again);
+}
+
+/// The one way to a name that is there and may not be after the next power cut: the sync of it failed, the process ended, and
+/// the opening that goes on from there is cut off too.
+#[test]
+fn an_opening_trusts_no_name_before_it_is_durable() {
+    for seed in 0..6 {
+        for cut in 1.. {
+            let world = SimWorld::new(seed);
+            let place = Place::on(&world, compacted());
+            let log = place.create();
+            world.env.disk.sync_file_system(log.dir()).unwrap();
+            rounds(&log);
+            log.sync().unwrap();
+            world.env.disk.sync_file_system(log.dir()).unwrap();
+            log.set_high_watermark(log.log_end_offset());
+            let before = keyed(&log, 0);
+            let mut cleaning = log.begin_cleaning(1 << 20, [1, 2], NOW_MS).unwrap().unwrap();
+            world.disk.inject(Fault::once(Op::SyncDir, "log"));
+            while log.clean_step(&mut cleaning, 10_000).is_ok() {}
+            assert!(log.is_fenced());
+            drop(log);
+            world.disk.kill();
+            let calls = world.disk.calls();
+            world.disk.power_cut_at(calls + cut);
+            let resources = LogResources::new(world.env.clone(), LIMITS);
+            let open = || {
+                let (path, config, resources) =
+                    (place.path.clone(), place.config.clone(), Arc::clone(&resources));
+                Log::open(path, config, resources, LeaderEpoch(2), LastStop::default(), NOW_MS)
+            };
+            let finished = open().is_ok() && !world.disk.is_off();
+            world.disk.power_cut();
+            world.disk.restart(seed * 1000 + cut);
+            let (log, report) = open().unwrap();
+            assert_eq!(report.damaged, [], "cut at call {cut} of the opening");
+            let found = keyed(&log, 0);
+            assert!(found == before || found == before[20..], "cut at call {cut} of the opening");
+            if finished {
+                break;
+            }
+        }
+    }
 }
