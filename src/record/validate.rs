@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use bytes::{Bytes, BytesMut};
 
 use super::header::{self, CLIENT_ATTRIBUTES};
-use super::walk::{Seen, each_record};
+use super::walk::{Seen, each_record_for_everybody};
 use super::{Batch, BatchError, BatchHeader, Compression, RecordFault, RecordProblem, TimestampType};
 use crate::types::{NO_TIMESTAMP, TimestampMs};
 
@@ -85,7 +85,7 @@ pub fn validate_produced(
         return trust_header(batch, rules, now_ms);
     }
     let mut findings = Findings::new(rules, now_ms);
-    each_record(&batch, rules.max_decompressed_bytes, |seen| findings.see(seen))?;
+    each_record_for_everybody(&batch, rules.max_decompressed_bytes, |seen| findings.see(seen))?;
     let max_timestamp = findings.conclude()?;
     // Under the broker's time the log writes its own over it.
     if max_timestamp == batch.header().max_timestamp || rules.timestamp_type == TimestampType::LogAppendTime {

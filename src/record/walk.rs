@@ -87,7 +87,28 @@ pub(super) fn each_record(
     visit: impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<(), BatchError> {
     let bytes = batch.record_bytes();
-    match Decoder::new(batch.header().compression()?, bytes, limit_bytes)? {
+    let decoder = Decoder::new(batch.header().compression()?, bytes, limit_bytes)?;
+    each_decoded(batch, decoder, visit)
+}
+
+/// As [`each_record`], of a batch that others will have to read: what not every client can decompress is refused.
+pub(super) fn each_record_for_everybody(
+    batch: &Batch,
+    limit_bytes: usize,
+    visit: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<(), BatchError> {
+    let bytes = batch.record_bytes();
+    let decoder = Decoder::new(batch.header().compression()?, bytes, limit_bytes)?;
+    each_decoded(batch, decoder.map(Decoder::only_for_everybody), visit)
+}
+
+fn each_decoded(
+    batch: &Batch,
+    decoder: Option<Decoder<'_>>,
+    visit: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<(), BatchError> {
+    let bytes = batch.record_bytes();
+    match decoder {
         None => walk(batch.header(), &mut SliceSource { bytes, position: 0 }, visit),
         Some(decoder) => walk(batch.header(), &mut StreamSource { decoder, consumed: 0 }, visit),
     }

@@ -40,9 +40,9 @@ pub(in crate::kafka) fn handle(
 fn names(call: &Call, resource_type: i8) -> Vec<Str> {
     let image = call.broker.engine.image();
     match resource_type {
-        BROKER | BROKER_LOGGER => vec![Str::from(image.broker_id.0.to_string())],
+        BROKER => vec![Str::from(image.broker_id.0.to_string())],
         TOPIC => image.topics().map(|topic| Str::from(&*topic.name)).collect(),
-        // No metrics are asked of clients.
+        // What is described and altered only where something of it is served.
         _ => Vec::new(),
     }
 }

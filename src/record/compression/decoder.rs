@@ -67,6 +67,14 @@ impl<'a> Decoder<'a> {
         Ok(Some(Self { compression, stream, buffer, start: 0, end: 0, left_bytes: limit_bytes, limit_bytes }))
     }
 
+    /// Refuses what not every client can read, though this decoder can.
+    pub(in crate::record) fn only_for_everybody(mut self) -> Self {
+        if let Stream::Lz4(frames) = &mut self.stream {
+            frames.only_independent();
+        }
+        self
+    }
+
     /// What is decompressed and not yet consumed.
     pub(in crate::record) fn chunk(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()

@@ -35,6 +35,8 @@ const STORED_BIT: u32 = 1 << 31;
 pub(super) struct Lz4Frames<'a> {
     rest: &'a [u8],
     frame: Option<Frame>,
+    /// Whether frames of linked blocks are refused.
+    only_independent: bool,
 }
 
 /// The frame being read.
@@ -60,7 +62,12 @@ pub(super) fn compress_into(out: &mut Vec<u8>, bytes: &[u8]) {
 
 impl<'a> Lz4Frames<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, frame: None }
+        Self { rest: bytes, frame: None, only_independent: false }
+    }
+
+    /// Refuses frames whose blocks refer to those before them, which Kafka's Java client cannot read.
+    pub(super) fn only_independent(&mut self) {
+        self.only_independent = true;
     }
 
     /// Decompresses the next block with content to the front of `out` and returns its size; 0 at the end.
@@ -95,6 +102,11 @@ impl<'a> Lz4Frames<'a> {
         let is_set = |bit: u32| flags >> bit & 1 == 1;
         if flags >> 6 != 1 || is_set(1) || is_set(0) || block & 0x8f != 0 {
             return Err(DecodeError::broken("unsupported LZ4 frame flags"));
+        }
+        if self.only_independent && !is_set(5) {
+            return Err(DecodeError::broken(
+                "the LZ4 frame has linked blocks, which not every client can read",
+            ));
         }
         let block_max_bytes = match block >> 4 {
             4 => 64 << 10,

@@ -4,6 +4,10 @@
 
 use BatchErrorKind::{Corrupt, Invalid, OldFormat, Timestamp, TooLarge, UnsupportedCompression};
 
+use std::io::Write as _;
+
+use lz4_flex::frame::{BlockMode, FrameEncoder, FrameInfo};
+
 use super::super::fuzz::NOW_MS;
 use super::super::{BatchBuilder, BatchErrorKind, HEADER_BYTES, varint};
 use super::*;
@@ -213,6 +217,32 @@ fn what_the_records_must_be() {
         });
         check(&ProduceRules::default(), recompressed.collect());
     }
+}
+
+/// Kafka refuses them too: its Java client reads independent blocks alone, so one such batch would stop every consumer
+/// of that kind at its offset.
+#[test]
+fn linked_lz4_blocks_are_an_invalid_record_and_independent_ones_are_not() {
+    let records = [keyed(0), keyed(1), keyed(2)].concat();
+    let frame = |mode| {
+        let mut encoder = FrameEncoder::with_frame_info(FrameInfo::new().block_mode(mode), Vec::new());
+        encoder.write_all(&records).unwrap();
+        encoder.finish().unwrap()
+    };
+    let (linked, independent) = (frame(BlockMode::Linked), frame(BlockMode::Independent));
+    let cases = vec![
+        ("independent", compressed(Compression::Lz4, 3, &independent), Ok(())),
+        ("linked", compressed(Compression::Lz4, 3, &linked), Err(Invalid)),
+        (
+            "linked behind independent",
+            {
+                let both = [frame(BlockMode::Independent), linked].concat();
+                compressed(Compression::Lz4, 6, &both)
+            },
+            Err(Invalid),
+        ),
+    ];
+    check(&ProduceRules::default(), cases);
 }
 
 #[test]
