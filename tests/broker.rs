@@ -10,6 +10,8 @@ mod as_kafka;
 mod compaction;
 #[path = "broker/connections.rs"]
 mod connections;
+#[path = "broker/consumer_groups.rs"]
+mod consumer_groups;
 #[path = "broker/fixture.rs"]
 mod fixture;
 #[path = "broker/groups/mod.rs"]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::engine::api::consumer_group::{ConsumerHeartbeat, ConsumerHeartbeatOutcome};
 use crate::engine::api::group::*;
-use crate::engine::api::{NewTopic, TopicRef};
+use crate::engine::api::{ConfigChange, ConfigOp, ConfigResource, NewTopic, TopicRef};
 use crate::engine::group::GroupError;
 use crate::engine::tests::seeds::each_seed;
 use crate::engine::tests::simulation::Life;
@@ -294,4 +295,59 @@ fn refused_requests_leave_no_group_behind() {
     assert!(life.engine.core.coordinator.cells().is_empty());
     let nameless = life.engine.find_coordinator("");
     assert_eq!(nameless, Ok(()), "as in Kafka, an empty name has a coordinator; joining it is refused");
+}
+
+/// A heartbeat of a member that reads `orders`.
+fn heartbeat(life: &Life, member: &str, epoch: i32) -> Result<ConsumerHeartbeatOutcome, GroupError> {
+    let joins = epoch == 0;
+    let request = ConsumerHeartbeat {
+        group: "readers".into(),
+        member: member.into(),
+        epoch,
+        instance: None,
+        rack: None,
+        rebalance_timeout: joins.then_some(Duration::from_secs(60)),
+        topics: joins.then(|| vec!["orders".into()]),
+        pattern: None,
+        assignor: None,
+        owned: joins.then(Vec::new),
+        client: Client { id: "client".into(), host: "/127.0.0.1".into() },
+        names_itself: true,
+    };
+    life.drive(life.engine.consumer_group_heartbeat(&request)).unwrap_or(Err(GroupError::NotCoordinator))
+}
+
+#[test]
+fn members_of_the_consumer_protocol_go_on_after_a_power_cut_in_their_epochs() {
+    let world = SimWorld::new(1);
+    let life = Life::open(&world, 1).unwrap();
+    create(&life, "orders");
+    let group = ConfigResource::Group("readers".into());
+    let interval = ("consumer.heartbeat.interval.ms".to_owned(), ConfigOp::Set(Some("7000".into())));
+    life.drive(life.engine.alter_configs(group, ConfigChange::Incremental(vec![interval]), false))
+        .unwrap()
+        .unwrap();
+    let told = heartbeat(&life, "m1", 0).unwrap();
+    assert_eq!(told.assignment.unwrap()[0].1, [0, 1, 2, 3]);
+    heartbeat(&life, "m2", 0).unwrap();
+    let before = life.engine.describe_consumer_group(&"readers".into()).unwrap();
+
+    let life = restarted(&world, life, 2);
+    assert_eq!(life.engine.describe_consumer_group(&"readers".into()).unwrap(), before);
+    let told = heartbeat(&life, "m1", 1).unwrap();
+    assert_eq!((told.epoch, told.assignment.unwrap()[0].1.len()), (1, 2));
+    assert_eq!(told.heartbeat_interval, Duration::from_secs(7), "the group's setting is kept too");
+    assert_eq!(heartbeat(&life, "m2", 2).unwrap().assignment, None);
+
+    // Sessions begin anew with the broker, and end.
+    world.clock.advance(Duration::from_secs(46));
+    life.engine.tick();
+    while life.pool.step() {}
+    let life = restarted(&world, life, 3);
+    assert_eq!(life.engine.describe_consumer_group(&"readers".into()).unwrap().state, "Empty");
+    let outcome = heartbeat(&life, "m1", 1);
+    assert!(matches!(outcome, Err(GroupError::UnknownMember { .. })), "{outcome:?}");
+    life.drive(life.engine.delete_group(&"readers".into())).unwrap().unwrap();
+    let life = restarted(&world, life, 4);
+    assert!(life.engine.list_groups().unwrap().is_empty());
 }
