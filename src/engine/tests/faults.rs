@@ -157,39 +157,79 @@ fn a_sync_that_fails_in_a_deletion_of_records_is_fatal_as_any_other() {
     assert!(life.engine.fatal().borrow().is_some());
 }
 
-/// The n-th call of the disk fails, for n = 1, 2, ... until none is left to fail.
+/// The n-th call of the disk fails, for n = 1, 2, ... until none is left to fail; before it has an effect, or after.
 #[test]
 fn whichever_call_fails_nothing_acknowledged_is_lost() {
-    for calls in 0.. {
-        let world = SimWorld::new(4);
-        world.disk.inject(Fault::after_calls(calls));
-        let mut acknowledged = Vec::new();
-        if let Ok(life) = Life::open(&world, calls) {
-            let new = NewTopic { name: Arc::from("orders"), partitions: Some(1), ..NewTopic::default() };
-            let created = life.drive(life.engine.create_topics(vec![new], false)).unwrap().remove(0).is_ok();
-            for value in 0..if created { 5 } else { 0 } {
-                if let Ok(produced) = append(&life, "orders", &value.to_string(), Acks::All) {
-                    acknowledged.push((produced.base_offset, value.to_string()));
-                }
+    for effective in [false, true] {
+        for calls in 0.. {
+            if !life_with_a_failing_call(calls, effective) {
+                assert!(calls > 180, "{calls} calls are no script");
+                break;
             }
-            let _ = life.engine.shutdown_clean();
-        }
-        let last = world.disk.calls() < calls;
-        world.disk.heal();
-        world.disk.power_cut();
-        world.disk.restart(Rng::new(calls).next_u64());
-        let life = Life::open(&world, calls).expect("one failed call leaves nothing that cannot be opened");
-        if !acknowledged.is_empty() {
-            let found = life.visible("orders", 0).expect("the topic is there");
-            for (offset, value) in acknowledged {
-                assert_eq!(found.get(&offset), Some(&value), "call {calls}");
-            }
-        }
-        if last {
-            assert!(calls > 50, "{calls} calls are no script");
-            break;
         }
     }
+}
+
+/// A life through all that a broker does, and a second one that finds what the first acknowledged. Whether the call
+/// that should fail was reached.
+fn life_with_a_failing_call(calls: u64, effective: bool) -> bool {
+    let at = format!("call {calls}, effective {effective}");
+    let world = SimWorld::new(4);
+    world.disk.inject(Fault { effective, ..Fault::after_calls(calls) });
+    let mut acknowledged = Vec::new();
+    let (mut start, mut partitions, mut deleted) = (0, 1, false);
+    if let Ok(life) = Life::open(&world, calls) {
+        let small = [("segment.index.bytes", "30"), ("index.interval.bytes", "0")];
+        let configs = small.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).to_vec();
+        let new = |name: &str| NewTopic {
+            name: Arc::from(name),
+            configs: configs.clone(),
+            partitions: Some(1),
+            ..NewTopic::default()
+        };
+        let created = life.drive(life.engine.create_topics(vec![new("orders"), new("gone")], false)).unwrap();
+        for value in 0..if created[0].is_ok() { 12 } else { 0 } {
+            if let Ok(produced) = append(&life, "orders", &value.to_string(), Acks::All) {
+                acknowledged.push((produced.base_offset, value.to_string()));
+            }
+            if value % 5 == 4 {
+                // The checkpoint and retention.
+                world.clock.advance(Duration::from_secs(400));
+                life.engine.tick();
+                while life.pool.step() {}
+            }
+        }
+        let orders = TopicRef::Name("orders".into());
+        if let Ok(to) = life.drive(life.engine.delete_records(&orders, 0, Some(5))).unwrap() {
+            start = to;
+        }
+        if life.drive(life.engine.create_partitions("orders".into(), 3, None, false)).unwrap().is_ok() {
+            partitions = 3;
+        }
+        if created[1].is_ok() {
+            let gone = life.engine.delete_topics(vec![TopicRef::Name("gone".into())]);
+            deleted = life.drive(gone).unwrap()[0].is_ok();
+        }
+        let _ = life.engine.shutdown_clean();
+    }
+    let reached = world.disk.calls() > calls;
+    world.disk.heal();
+    world.disk.power_cut();
+    world.disk.restart(Rng::new(calls).next_u64());
+    let life = Life::open(&world, calls).expect("one failed call leaves nothing that cannot be opened");
+    let image = life.engine.image();
+    assert!(!deleted || image.topic_by_name("gone").is_none(), "{at}: a deleted topic is back");
+    if !acknowledged.is_empty() {
+        let there = image.topic_by_name("orders").expect("the topic is there").partition_count();
+        assert!(there >= partitions, "{at}: {there} partitions, {partitions} were acknowledged");
+        let found = life.visible("orders", 0).expect("it can be read");
+        let first = found.keys().next().copied().unwrap_or(start);
+        assert!(first >= start, "{at}: the log starts at {first} again, not at {start}");
+        for (offset, value) in acknowledged.into_iter().filter(|(offset, _)| *offset >= 5.max(start)) {
+            assert_eq!(found.get(&offset), Some(&value), "{at}");
+        }
+    }
+    reached
 }
 
 /// Whatever bit of the catalog or of the file that says what the directory is goes wrong: the broker refuses to start,

@@ -50,6 +50,28 @@ fn f13_slices_in_use_keep_their_maps_and_newcomers_read_without() {
 }
 
 #[test]
+fn f13_the_logs_of_a_process_hold_half_of_its_maps_at_most() {
+    for memory_maps in [0, 1, 8, 65_530, 1_000_000] {
+        let limits = LogLimits::share_of(ProcessLimits { memory_maps, open_files: 1024 });
+        assert!(limits.maps <= memory_maps / 2, "{} of {memory_maps}", limits.maps);
+    }
+    // A system that grants eight.
+    let limits = LogLimits::share_of(ProcessLimits { memory_maps: 8, open_files: 1024 });
+    let place = Place::with(small_segments(), limits);
+    let log = place.create();
+    fill(&log, 1000);
+    assert!(log.segment_count() > 50);
+    for from in 0..1000 {
+        assert!(read_from(&log, from).unwrap().size_bytes > 0);
+        assert!(place.resources.maps_held() <= 4);
+    }
+    let held: Vec<_> = (0..1000).step_by(20).map(|from| read_from(&log, from).unwrap()).collect();
+    assert!(place.resources.maps_held() <= 4, "what is read without a map is held without one");
+    assert_eq!(held.len(), 50);
+    assert_filled(&log, 0..1000);
+}
+
+#[test]
 fn many_logs_share_one_budget() {
     let place = Place::with(LogConfig::default(), TIGHT);
     let logs: Vec<_> = (0..40)
