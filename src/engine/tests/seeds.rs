@@ -18,6 +18,7 @@ pub(in crate::engine) fn each_seed(test: &str, count: u64, run: impl Fn(u64) + S
     }
     let from = number("MILLRACE_FROM").unwrap_or(0);
     let to = from + count * number("MILLRACE_EFFORT").unwrap_or(1);
+    println!("{test}: {} seeds from {from} on", to - from);
     let next = AtomicU64::new(from);
     let failed = AtomicU64::new(u64::MAX);
     let threads = std::thread::available_parallelism().map_or(1, Into::into);
