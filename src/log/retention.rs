@@ -153,6 +153,10 @@ impl Log {
                 self.resources.env().disk.sync_dir(&self.dir).map_err(LogError::at(&*self.dir))?;
             }
         }
+        if gone > 0 && (writer.snapshot_offset != writer.next_offset || !writer.snapshot_durable) {
+            // On a full disk it could not be written before there was room.
+            self.write_snapshot(writer, true);
+        }
         if made_room_first {
             let epochs = self.epochs.read().clone();
             self.replace_epochs(writer, &epochs, to)?;
