@@ -168,14 +168,14 @@ GO = "go1.26.8"
 
 
 def go_command():
-    """A Go that is new enough: the installed one, or the official one by the module proxy."""
+    """What runs a Go that is new enough: the installed one, or the official one by the module proxy."""
     if not shutil.which("go"):
         raise Unavailable("go is not installed: apt-get install golang-go")
     settings = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="")
     ask = lambda *words: call(["go", *words], env=settings)  # noqa: E731
-    number = lambda text: [int(digits) for digits in re.findall(r"\d+", text)[:2]]  # noqa: E731
+    number = lambda text: [int(digits) for digits in re.findall(r"\d+", text)[:3]]  # noqa: E731
     if number(ask("env", "GOVERSION")) >= number(GO):
-        return "go"
+        return ["go"]
     folder, complete = home("go toolchain", GO)
     if not complete:
         system = ask("env", "GOOS", "GOARCH").split()
@@ -190,7 +190,7 @@ def go_command():
             if name.parts[0] == "bin" or name.parts[:2] == ("pkg", "tool"):
                 target.chmod(0o755)
         (folder / ".complete").touch()
-    return folder / "bin" / "go"
+    return ["env", f"GOROOT={folder}", folder / "bin" / "go"]
 
 
 def go(client):
@@ -201,7 +201,7 @@ def go(client):
         (folder / "go.mod").write_text(f"module clients\n\ngo {GO[2:]}\n\n{wanted}")
         shutil.copy(client.suite, folder / "suite.go")
         shutil.copy(shared, folder)
-        call([go_command(), "build", "-mod=mod", "-ldflags=-s -w", "-o", "suite", "."], cwd=folder,
+        call([*go_command(), "build", "-mod=mod", "-ldflags=-s -w", "-o", "suite", "."], cwd=folder,
              env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="", GOWORK="off", CGO_ENABLED="0"))
         (folder / ".complete").touch()
     return [folder / "suite"]
