@@ -14,8 +14,10 @@ use crate::types::TopicId;
 impl Core {
     /// Replays the log of groups on the pool; requests are refused with `Loading` until it is done.
     pub(in crate::engine) fn load_groups(self: &Arc<Self>) {
-        let core = Arc::clone(self);
+        // A pool that ends before it comes to this must not keep the engine.
+        let core = Arc::downgrade(self);
         self.pool.spawn(Box::new(move || {
+            let Some(core) = core.upgrade() else { return };
             let outcome = core.replay_groups();
             let readiness = match outcome {
                 Ok(()) => readiness::READY,
