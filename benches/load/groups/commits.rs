@@ -36,6 +36,10 @@ pub(crate) fn run(options: &Options) -> Value {
 
 async fn measure(options: &Options) -> Value {
     let process = Process(options.target.pid);
+    let mut raw = Raw::connect(&options.target.broker).await;
+    for number in 0..options.count {
+        raw.await_coordinator(&group(number)).await;
+    }
     let start = Instant::now() + Duration::from_secs_f64(options.warmup_seconds);
     let end = start + Duration::from_secs_f64(options.seconds);
     let committing: Vec<_> = (0..options.count)
@@ -62,10 +66,8 @@ async fn measure(options: &Options) -> Value {
 async fn commit(target: Target, number: usize, start: Instant, end: Instant) -> Histogram<u64> {
     let mut raw = Raw::connect(&target.broker).await;
     let mut micros = Histogram::new(3).unwrap();
-    let mut request = OffsetCommitRequest {
-        group_id: format!("commits-{number}").into(),
-        ..OffsetCommitRequest::default()
-    };
+    let mut request =
+        OffsetCommitRequest { group_id: group(number).into(), ..OffsetCommitRequest::default() };
     for offset in 0.. {
         let partition = OffsetCommitRequestPartition {
             partition_index: 0,
@@ -82,11 +84,7 @@ async fn commit(target: Target, number: usize, start: Instant, end: Instant) -> 
         let response = raw.call(&request, VERSION).await;
         let answered = Instant::now();
         let code = response.topics.iter().next().unwrap().partitions.iter().next().unwrap().error_code;
-        // A coordinator that is asked for the first time may still be loading.
-        if code != ErrorCode::NONE {
-            assert!(answered < start, "a commit was refused: {code:?}");
-            continue;
-        }
+        assert_eq!(code, ErrorCode::NONE, "a commit was refused");
         if answered >= end {
             break;
         }
@@ -95,4 +93,8 @@ async fn commit(target: Target, number: usize, start: Instant, end: Instant) -> 
         }
     }
     micros
+}
+
+fn group(number: usize) -> String {
+    format!("commits-{number}")
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace::record::BatchHeader;
+use millrace::wire::ErrorCode;
 use millrace::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millrace::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -41,6 +42,10 @@ pub(crate) fn run(options: &Options) -> Value {
 
 async fn measure(options: &Options) -> Value {
     let process = Process(options.target.pid);
+    let mut raw = Raw::connect(&options.target.broker).await;
+    for number in 0..options.count {
+        raw.await_coordinator(&group(number)).await;
+    }
     let bytes = Arc::new(AtomicU64::new(0));
     let reading: Vec<_> = (0..options.count)
         .map(|number| {
@@ -124,9 +129,15 @@ async fn commit(raw: &mut Raw, target: &Target, number: usize, offset: i64) {
         ..OffsetCommitRequestTopic::default()
     };
     let request = OffsetCommitRequest {
-        group_id: format!("fanout-{number}").into(),
+        group_id: group(number).into(),
         topics: vec![topic].into(),
         ..OffsetCommitRequest::default()
     };
-    raw.call(&request, COMMIT_VERSION).await;
+    let response = raw.call(&request, COMMIT_VERSION).await;
+    let code = response.topics.iter().next().unwrap().partitions.iter().next().unwrap().error_code;
+    assert_eq!(code, ErrorCode::NONE, "a commit was refused");
+}
+
+fn group(number: usize) -> String {
+    format!("fanout-{number}")
 }

@@ -6,9 +6,12 @@ pub(crate) mod fanout;
 pub(crate) mod rebalance;
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use millrace::wire::{self, Request};
+use millrace::wire::messages::find_coordinator::FindCoordinatorRequest;
+use millrace::wire::messages::heartbeat::HeartbeatRequest;
+use millrace::wire::{self, ErrorCode, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -28,6 +31,27 @@ impl Raw {
     pub(crate) async fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         let frame = self.call_frame(request, version).await;
         wire::decode_response(&frame, version).unwrap().1
+    }
+
+    /// Waits until the broker coordinates the group: Kafka makes a topic for that when it is asked for the first time.
+    pub(crate) async fn await_coordinator(&mut self, group: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let request = FindCoordinatorRequest { key: group.into(), ..FindCoordinatorRequest::default() };
+            let found = self.call(&request, 3).await.error_code;
+            // A member that there is not: only a coordinator knows that.
+            let request = HeartbeatRequest {
+                group_id: group.into(),
+                member_id: "nobody".into(),
+                ..HeartbeatRequest::default()
+            };
+            let answered = self.call(&request, 4).await.error_code;
+            if found == ErrorCode::NONE && answered == ErrorCode::UNKNOWN_MEMBER_ID {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no coordinator for {group}: {found:?}, {answered:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The answer as it came.
