@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::catalog::{decode_frame, encode_frame};
 use super::data_dir::DataDir;
+use super::frame::{self, Payload};
 use super::partition::Partition;
 use crate::env::Env;
 use crate::log::SyncedUpTo;
@@ -39,7 +39,6 @@ pub(super) struct CheckpointFile {
     writing: Mutex<()>,
 }
 
-const KIND_CHECKPOINT: u8 = 3;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// What is to be remembered of a partition.
@@ -78,14 +77,14 @@ impl CheckpointFile {
     /// Replaces the file.
     pub(super) fn write(&self, env: &Env, entries: &Vec<CheckpointEntry>) -> Result<(), Error> {
         let _one_at_a_time = self.writing.lock();
-        let frame = encode_frame(KIND_CHECKPOINT, entries);
+        let frame = frame::encode(Payload::Checkpoint, entries);
         env.disk.replace(&self.path, &frame).map_err(|error| Error::Storage { why: error.to_string() })
     }
 }
 
 /// Up to where each partition was synced, by the bytes of a checkpoint.
 pub(super) fn synced_offsets(bytes: &[u8]) -> Result<HashMap<TopicPartition, Offset>, String> {
-    let entries = decode_frame::<Vec<CheckpointEntry>>(KIND_CHECKPOINT, bytes)?;
+    let entries = frame::decode::<Vec<CheckpointEntry>>(Payload::Checkpoint, bytes)?;
     let synced = entries.into_iter().map(|entry| {
         (TopicPartition { topic: TopicId(entry.topic), partition: entry.partition }, entry.synced_offset)
     });
@@ -102,7 +101,7 @@ pub(super) fn read(env: &Env, dir: &DataDir) -> HashMap<TopicPartition, Checkpoi
         .disk
         .read(&path, FILE_BYTES_MAX)
         .map_err(|error| error.to_string())
-        .and_then(|bytes| decode_frame::<Vec<CheckpointEntry>>(KIND_CHECKPOINT, &bytes));
+        .and_then(|bytes| frame::decode::<Vec<CheckpointEntry>>(Payload::Checkpoint, &bytes));
     match entries {
         Ok(entries) => entries
             .into_iter()

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{decode_frame, encode_frame};
 use super::core::OpenError;
+use super::frame::{self, Payload};
 use crate::env::{Env, Lock, LockError, OpenMode};
 use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
@@ -41,7 +41,6 @@ struct Meta {
 }
 
 const FORMAT: u32 = 1;
-const KIND_META: u8 = 2;
 const META_BYTES_MAX: u64 = 4096;
 
 // === impl DataDir ===
@@ -64,7 +63,7 @@ impl DataDir {
         let meta_path = path.join("meta");
         let mut meta = if disk.exists(&meta_path)? {
             let bytes = disk.read(&meta_path, META_BYTES_MAX)?;
-            let meta: Meta = decode_frame(KIND_META, &bytes)
+            let meta: Meta = frame::decode(Payload::Meta, &bytes)
                 .map_err(|why| refuse(format!("the file meta is damaged: {why}; restore it from a copy")))?;
             if meta.format != FORMAT {
                 return Err(refuse(format!(
@@ -98,7 +97,7 @@ impl DataDir {
             disk.sync_dir(path)?;
         }
         meta.starts += 1;
-        disk.replace(&meta_path, &encode_frame(KIND_META, &meta))?;
+        disk.replace(&meta_path, &frame::encode(Payload::Meta, &meta))?;
         for name in ["catalog", "groups", "topics"] {
             disk.create_dir_all(&path.join(name))?;
         }
@@ -145,7 +144,7 @@ impl DataDir {
 
 /// Whether `bytes` are a readable `meta` file.
 pub(super) fn check_meta(bytes: &[u8]) -> Result<(), String> {
-    decode_frame::<Meta>(KIND_META, bytes).map(drop)
+    frame::decode::<Meta>(Payload::Meta, bytes).map(drop)
 }
 
 /// Where a topic's partitions are.

@@ -8,35 +8,42 @@
 //! What always holds: a catalog that cannot be read whole stops the start, since an unreadable topic must never be
 //! taken for a deleted one. Deliberately absent: any side file.
 
-mod codec;
+mod record;
 mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) use codec::{CatalogRecord, decode_frame, encode_frame};
+pub(super) use record::CatalogRecord;
 pub(super) use state::{CatalogState, TopicState};
 
 use super::Error;
 use super::core::OpenError;
+use super::state_log::{Layout, StateLog};
 use crate::env::Disk;
-use crate::log::{AppendBatch, LastStop, Log, LogConfig, LogResources, ReadRequest};
-use crate::record::{Batch, BatchBuilder, Compression, batches};
+use crate::log::LogResources;
+use crate::record::batches;
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
 /// The catalog's log, open for changes. Replayed state is handed out at the start and kept in the metadata image
 /// from then on.
 pub(super) struct Catalog {
-    log: Log,
+    log: StateLog,
 }
+
+const LAYOUT: Layout = Layout {
+    name: "the catalog of topics",
+    remedy: "Restore the directory from a copy",
+    // A snapshot is one batch: room for a few hundred thousand topics.
+    segment_bytes: 256 << 20,
+    // What is appended at once survives as a whole or not at all.
+    batch_bytes: usize::MAX,
+};
 
 /// A snapshot is due when the log holds so many records more than the state needs.
 const SURPLUS_RECORDS: usize = 1000;
 /// The most that is read of one file of a catalog offline.
 const OFFLINE_BYTES_MAX: u64 = 256 << 20;
-/// A snapshot is one batch, and a batch has to fit a segment: room for a few hundred thousand topics.
-const SEGMENT_BYTES: u32 = 256 << 20;
-const READ_BYTES: usize = 1 << 20;
 
 // === impl Catalog ===
 
@@ -52,30 +59,16 @@ impl Catalog {
         clean: bool,
         now_ms: TimestampMs,
     ) -> Result<(Self, CatalogState), OpenError> {
-        let config = LogConfig {
-            segment_bytes: SEGMENT_BYTES,
-            segment_ms: u64::MAX,
-            retention_ms: None,
-            retention_bytes: None,
-            ..LogConfig::default()
-        };
-        let shown = dir.display().to_string();
-        let refuse = |why: String| OpenError::Refused {
-            dir: shown.clone(),
-            why: format!(
-                "the catalog of topics is damaged: {why}; nothing was changed. Restore the directory from a copy"
-            ),
-        };
-        // Without a checkpoint of its own all of it is scanned after a crash; it is small.
-        let last_stop = LastStop { clean, synced: None, log_start_offset: 0 };
-        let (log, report) = Log::open(dir, config, Arc::clone(resources), epoch, last_stop, now_ms)?;
-        if let Some((from, to)) = report.damaged.first() {
-            return Err(refuse(format!("records {from} to {to} cannot be read")));
-        }
-        let (state, replayed) = replay(&log).map_err(refuse)?;
+        let log = StateLog::open(dir, LAYOUT, resources, epoch, clean, now_ms)?;
+        let mut state = CatalogState::default();
+        let replayed = log.replay(|value| {
+            state.apply(record::decode(value)?);
+            Ok(())
+        });
+        let replayed = replayed.map_err(|why| log.refusal(&why))?;
         let catalog = Self { log };
         if replayed > 2 * state.record_count() + SURPLUS_RECORDS {
-            catalog.snapshot(&state, now_ms).map_err(|error| refuse(error.to_string()))?;
+            catalog.snapshot(&state, now_ms).map_err(|error| catalog.log.refusal(&error.to_string()))?;
         }
         Ok((catalog, state))
     }
@@ -85,16 +78,7 @@ impl Catalog {
     /// # Errors
     /// When the disk is full or fails; the changes are then not made.
     pub(super) fn append(&self, records: &[CatalogRecord], now_ms: TimestampMs) -> Result<(), Error> {
-        let mut builder = BatchBuilder::new(Compression::None);
-        for record in records {
-            builder.append(now_ms, None, Some(&codec::encode(record)), &[])?;
-        }
-        let batch = Batch::parse(builder.build())?;
-        let mut outcomes = self.log.append(vec![AppendBatch { batch, stamp_append_time: None }], now_ms);
-        outcomes.pop().expect("one batch has one outcome")?;
-        let synced = self.log.sync()?;
-        self.log.set_high_watermark(synced.offset);
-        Ok(())
+        self.log.append(records.iter().map(record::encode), now_ms)
     }
 
     /// The end of what is on the disk.
@@ -102,7 +86,7 @@ impl Catalog {
         self.log.high_watermark()
     }
 
-    /// Whether a sync failed. Nothing can be appended any more, and whether the last change is on the disk is not known.
+    /// Whether a sync failed; see [`StateLog::is_fenced`].
     pub(super) fn is_fenced(&self) -> bool {
         self.log.is_fenced()
     }
@@ -112,15 +96,13 @@ impl Catalog {
     /// # Errors
     /// When the disk fails.
     pub(super) fn close(&self, now_ms: TimestampMs) -> Result<(), Error> {
-        self.log.close_clean(now_ms)?;
-        Ok(())
+        self.log.close(now_ms)
     }
 
     fn snapshot(&self, state: &CatalogState, now_ms: TimestampMs) -> Result<(), Error> {
         let begin = self.log.log_end_offset();
         self.append(&state.to_records(), now_ms)?;
-        self.log.delete_records(begin)?;
-        Ok(())
+        self.log.forget_before(begin)
     }
 }
 
@@ -140,7 +122,7 @@ pub(super) fn read_offline(disk: &dyn Disk, dir: &Path) -> (CatalogState, Vec<St
             for record in batch.records(OFFLINE_BYTES_MAX as usize).into_iter().flatten() {
                 let decoded = record
                     .map_err(|error| error.to_string())
-                    .and_then(|record| codec::decode(&record.value.unwrap_or_default()));
+                    .and_then(|record| record::decode(&record.value.unwrap_or_default()));
                 match decoded {
                     Ok(change) => state.apply(change),
                     Err(why) => faults.push(format!("{name}: a record cannot be read: {why}")),
@@ -149,32 +131,4 @@ pub(super) fn read_offline(disk: &dyn Disk, dir: &Path) -> (CatalogState, Vec<St
         }
     }
     (state, faults)
-}
-
-fn replay(log: &Log) -> Result<(CatalogState, usize), String> {
-    let mut state = CatalogState::default();
-    let mut replayed = 0;
-    let mut from = log.log_start_offset();
-    let end = log.log_end_offset();
-    while from < end {
-        let request =
-            ReadRequest { from, upto: end, max_bytes: READ_BYTES, at_least_one: true, verify_crc: true };
-        let read = log.read(request).map_err(|error| error.to_string())?;
-        if read.next_offset <= from {
-            return Err(format!("record {from} is missing"));
-        }
-        for batch in read.records.into_iter().flat_map(batches) {
-            let batch = batch.map_err(|error| error.to_string())?;
-            for record in batch.records(SEGMENT_BYTES as usize).map_err(|error| error.to_string())? {
-                let record = record.map_err(|error| error.to_string())?;
-                let value = record.value.unwrap_or_default();
-                let change =
-                    codec::decode(&value).map_err(|why| format!("record {}: {why}", record.offset))?;
-                state.apply(change);
-                replayed += 1;
-            }
-        }
-        from = read.next_offset;
-    }
-    Ok((state, replayed))
 }

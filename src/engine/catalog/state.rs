@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::codec::CatalogRecord;
+use super::record::CatalogRecord;
 use crate::engine::config::{DynamicSettings, Overrides};
 use crate::types::TopicId;
 

@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::super::catalog::{decode_frame, encode_frame};
 use super::super::core::{Core, OpenError};
 use super::super::error::Error;
 use super::{GroupCell, unavailable};
+use crate::engine::frame::{self, Payload};
 use crate::engine::group::{Effects, GroupRecord};
-use crate::log::{AppendBatch, LastStop, Log, LogConfig, LogResources, ReadRequest};
-use crate::record::{Batch, BatchBuilder, Compression, batches};
-use crate::types::{LeaderEpoch, Offset, TimestampMs, TopicId};
+use crate::engine::state_log::{Layout, StateLog};
+use crate::log::LogResources;
+use crate::types::{LeaderEpoch, TimestampMs, TopicId};
 
 /// The log and what is to be appended to it.
 pub(in crate::engine) struct GroupLog {
-    log: Log,
+    log: StateLog,
     queue: Mutex<Queue>,
     /// A snapshot is due when the log holds so many records.
     snapshot_from: AtomicU64,
@@ -41,13 +41,15 @@ pub(super) struct Entry {
     pub(super) effects: Effects,
 }
 
-/// The kind of frame that holds a record of a group.
-const KIND_GROUP: u8 = 4;
-/// Room for a group of some ten thousand members in one record; a batch has to fit a segment.
-const SEGMENT_BYTES: u32 = 128 << 20;
-/// A batch is closed when it has grown to this, so that one has not to be built of everything that waits.
-const BATCH_BYTES: usize = 4 << 20;
-const READ_BYTES: usize = 4 << 20;
+const LAYOUT: Layout = Layout {
+    name: "the log of groups",
+    remedy: "Restore the directory from a copy, or move it away to go on without any group's offsets",
+    // Room for a group of some ten thousand members in one record.
+    segment_bytes: 128 << 20,
+    // One batch has not to be built of everything that waits.
+    batch_bytes: 4 << 20,
+};
+
 /// A snapshot is due when the log holds twice the records that its state needs and so many more.
 const SURPLUS_RECORDS: u64 = 100_000;
 
@@ -65,53 +67,16 @@ impl GroupLog {
         clean: bool,
         now_ms: TimestampMs,
     ) -> Result<Self, OpenError> {
-        let config = LogConfig {
-            segment_bytes: SEGMENT_BYTES,
-            segment_ms: u64::MAX,
-            retention_ms: None,
-            retention_bytes: None,
-            ..LogConfig::default()
-        };
-        let shown = dir.display().to_string();
-        // Without a checkpoint of its own all of it is scanned after a crash; snapshots keep it small.
-        let last_stop = LastStop { clean, synced: None, log_start_offset: 0 };
-        let (log, report) = Log::open(dir, config, Arc::clone(resources), epoch, last_stop, now_ms)?;
-        if let Some((from, to)) = report.damaged.first() {
-            return Err(OpenError::Refused {
-                dir: shown,
-                why: format!(
-                    "the log of groups is damaged: records {from} to {to} cannot be read; nothing was changed. Restore \
-                     the directory from a copy, or move it away to go on without any group's offsets"
-                ),
-            });
-        }
+        let log = StateLog::open(dir, LAYOUT, resources, epoch, clean, now_ms)?;
         Ok(Self { log, queue: Mutex::default(), snapshot_from: AtomicU64::new(SURPLUS_RECORDS) })
     }
 
     /// Hands every record to `apply`, oldest first; how many there were.
-    pub(super) fn replay(&self, mut apply: impl FnMut(GroupRecord)) -> Result<u64, String> {
-        let mut replayed = 0;
-        let mut from = self.log.log_start_offset();
-        let end = self.log.log_end_offset();
-        while from < end {
-            let request =
-                ReadRequest { from, upto: end, max_bytes: READ_BYTES, at_least_one: true, verify_crc: true };
-            let read = self.log.read(request).map_err(|error| error.to_string())?;
-            if read.next_offset <= from {
-                return Err(format!("record {from} is missing"));
-            }
-            for batch in read.records.into_iter().flat_map(batches) {
-                let batch = batch.map_err(|error| error.to_string())?;
-                for record in batch.records(SEGMENT_BYTES as usize).map_err(|error| error.to_string())? {
-                    let record = record.map_err(|error| error.to_string())?;
-                    let decoded = decode_frame(KIND_GROUP, &record.value.unwrap_or_default());
-                    apply(decoded.map_err(|why| format!("record {}: {why}", record.offset))?);
-                    replayed += 1;
-                }
-            }
-            from = read.next_offset;
-        }
-        Ok(replayed)
+    pub(super) fn replay(&self, mut apply: impl FnMut(GroupRecord)) -> Result<usize, String> {
+        self.log.replay(|value| {
+            apply(frame::decode(Payload::GroupRecord, value)?);
+            Ok(())
+        })
     }
 
     /// Queues what a change left. The caller holds the group's lock, so that the order is that of its changes, and then
@@ -139,8 +104,7 @@ impl GroupLog {
     }
 
     pub(super) fn wants_snapshot(&self) -> bool {
-        let records = self.log.log_end_offset() - self.log.log_start_offset();
-        u64::try_from(records).unwrap_or(0) > self.snapshot_from.load(Ordering::Relaxed)
+        self.log.record_count() > self.snapshot_from.load(Ordering::Relaxed)
     }
 
     /// Appends records and syncs.
@@ -149,39 +113,13 @@ impl GroupLog {
         records: impl Iterator<Item = &'a GroupRecord>,
         now_ms: TimestampMs,
     ) -> Result<(), Error> {
-        let mut builder = BatchBuilder::new(Compression::None);
-        let mut size_bytes = 0;
-        for record in records {
-            let value = encode_frame(KIND_GROUP, record);
-            size_bytes += value.len();
-            builder.append(now_ms, None, Some(&value), &[])?;
-            if size_bytes >= BATCH_BYTES {
-                self.append_batch(
-                    std::mem::replace(&mut builder, BatchBuilder::new(Compression::None)),
-                    now_ms,
-                )?;
-                size_bytes = 0;
-            }
-        }
-        if size_bytes > 0 {
-            self.append_batch(builder, now_ms)?;
-        }
-        let synced = self.log.sync()?;
-        self.log.set_high_watermark(synced.offset);
-        Ok(())
-    }
-
-    fn append_batch(&self, mut builder: BatchBuilder, now_ms: TimestampMs) -> Result<(), Error> {
-        let batch = Batch::parse(builder.build())?;
-        let mut outcomes = self.log.append(vec![AppendBatch { batch, stamp_append_time: None }], now_ms);
-        outcomes.pop().expect("one batch has one outcome")?;
-        Ok(())
+        self.log.append(records.map(|record| frame::encode(Payload::GroupRecord, record)), now_ms)
     }
 
     /// Appends the whole state anew and lets go of what lies before it.
     pub(super) fn snapshot(&self, core: &Core) -> Result<(), Error> {
         let now_ms = core.env.clock.now_ms();
-        let begin: Offset = self.log.log_end_offset();
+        let begin = self.log.log_end_offset();
         let mut live = 0;
         let mut records = Vec::new();
         for cell in core.coordinator.cells() {
@@ -194,7 +132,7 @@ impl GroupLog {
         }
         live += records.len() as u64;
         self.append(records.iter(), now_ms)?;
-        self.log.delete_records(begin)?;
+        self.log.forget_before(begin)?;
         self.note_live(live);
         Ok(())
     }
@@ -204,8 +142,7 @@ impl GroupLog {
     /// # Errors
     /// When the disk fails.
     pub(in crate::engine) fn close(&self, now_ms: TimestampMs) -> Result<(), Error> {
-        self.log.close_clean(now_ms)?;
-        Ok(())
+        self.log.close(now_ms)
     }
 }
 
