@@ -1,40 +1,47 @@
-//! The bytes in which consumers of the classic protocol tell their subscription and are told their assignment.
+//! The bytes in which consumers of the classic protocol tell their subscription and are told their assignment. A classic
+//! group looks for the topics in them alone; one of the consumer protocol, for all that its classic members say.
 //!
 //! Kafka's ConsumerProtocolSubscription and ConsumerProtocolAssignment, versions 0 to 3: an int16 version, then fields in the
 //! protocol's classic encoding. Whoever wrote them is a member, so every count is checked against the bytes there are.
 
+/// The protocol type of consumers.
+pub(in crate::engine::group) const CONSUMER: &str = "consumer";
 /// The newest version known. A newer one begins with the same fields.
 const VERSION_MAX: i16 = 3;
 /// From here on a subscription tells what the member has.
 const OWNED_FROM: i16 = 1;
 
 /// Partitions by the topic's name.
-pub(super) type Named = Vec<(String, Vec<i32>)>;
+pub(in crate::engine::group) type Named = Vec<(String, Vec<i32>)>;
 
 /// What a consumer tells its leader.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct EmbeddedSubscription {
-    pub(super) topics: Vec<String>,
+pub(in crate::engine::group) struct EmbeddedSubscription {
+    pub(in crate::engine::group) topics: Vec<String>,
     /// What it has, as it says.
-    pub(super) owned: Named,
+    pub(in crate::engine::group) owned: Named,
 }
 
 // === impl EmbeddedSubscription ===
 
 impl EmbeddedSubscription {
     /// Reads a subscription; None when the bytes are none.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::engine::group) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let version = reader.version()?;
-        let topics = reader.array(2, Reader::text)?;
+        let (version, topics) = reader.version_and_topics()?;
         reader.skip_bytes()?;
         let owned = if version >= OWNED_FROM { reader.named()? } else { Named::new() };
         Some(Self { topics, owned })
     }
 }
 
+/// The topics that a consumer subscribes to, whatever follows them; None when the bytes are none of a consumer.
+pub(in crate::engine::group) fn read_topics(subscription: &[u8]) -> Option<Vec<String>> {
+    Some(Reader(subscription).version_and_topics()?.1)
+}
+
 /// Reads an assignment; None when the bytes are none. No bytes at all are an empty one.
-pub(super) fn read_assignment(bytes: &[u8]) -> Option<Named> {
+pub(in crate::engine::group) fn read_assignment(bytes: &[u8]) -> Option<Named> {
     if bytes.is_empty() {
         return Some(Named::new());
     }
@@ -44,7 +51,7 @@ pub(super) fn read_assignment(bytes: &[u8]) -> Option<Named> {
 }
 
 /// Writes an assignment for a member whose subscription is `subscription`, in a version that it knows.
-pub(super) fn write_assignment(assigned: &Named, subscription: &[u8]) -> Vec<u8> {
+pub(in crate::engine::group) fn write_assignment(assigned: &Named, subscription: &[u8]) -> Vec<u8> {
     let version = Reader(subscription).version().unwrap_or(0).min(VERSION_MAX);
     let mut bytes = version.to_be_bytes().to_vec();
     put_count(&mut bytes, assigned.len());
@@ -87,6 +94,11 @@ impl Reader<'_> {
 
     fn version(&mut self) -> Option<i16> {
         self.i16().filter(|version| *version >= 0)
+    }
+
+    /// What every subscription begins with.
+    fn version_and_topics(&mut self) -> Option<(i16, Vec<String>)> {
+        Some((self.version()?, self.array(2, Self::text)?))
     }
 
     fn text(&mut self) -> Option<String> {
@@ -150,6 +162,18 @@ mod tests {
         assert_eq!(EmbeddedSubscription::read(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0]), None);
         assert_eq!(EmbeddedSubscription::read(&[0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(read_assignment(&[0, 0, 0x7f, 0xff, 0xff, 0xff]), None);
+    }
+
+    #[test]
+    fn topics_are_read_whatever_follows_them() {
+        let bytes = [&[0, 1, 0, 0, 0, 2, 0, 1][..], b"a", &[0, 2], b"bc", &[9, 9, 9]].concat();
+        assert_eq!(read_topics(&bytes), Some(vec!["a".to_owned(), "bc".to_owned()]));
+        for length in 0..13 {
+            assert_eq!(read_topics(&bytes[..length]), None, "{length}");
+        }
+        assert_eq!(read_topics(&[0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0]), None);
+        assert_eq!(read_topics(&[0, 0, 0xff, 0xff, 0xff, 0xff]), None);
+        assert_eq!(read_topics(&[0xff, 0xff, 0, 0, 0, 0]), None);
     }
 
     #[test]

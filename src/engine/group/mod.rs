@@ -15,6 +15,7 @@
 pub(crate) mod classic;
 pub(crate) mod consumer;
 mod effects;
+mod embedded;
 mod error;
 pub(crate) mod offsets;
 mod record;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ClassicGroup, State, subscription};
+use super::{ClassicGroup, State};
 use crate::engine::api::group::{GroupDescription, MemberDescription, MemberName};
+use crate::engine::group::embedded::{CONSUMER, read_topics};
 
 // === impl ClassicGroup ===
 
@@ -36,12 +37,11 @@ impl ClassicGroup {
     /// Whether a member may read the topic. Of members that are no consumers, or whose subscription cannot be read,
     /// nobody knows: then it may.
     pub(crate) fn subscribes_to(&self, topic: &str) -> bool {
-        let is_consumers = self.protocol_type.as_deref() == Some(subscription::CONSUMER);
+        let is_consumers = self.protocol_type.as_deref() == Some(CONSUMER);
         self.members.values().any(|member| {
             !is_consumers
                 || member.protocols.iter().any(|(_, metadata)| {
-                    subscription::topics(metadata)
-                        .is_none_or(|topics| topics.iter().any(|read| read == topic))
+                    read_topics(metadata).is_none_or(|topics| topics.iter().any(|read| read == topic))
                 })
         })
     }

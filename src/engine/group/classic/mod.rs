@@ -22,7 +22,6 @@ mod join;
 mod kept;
 mod leave;
 mod rebalance;
-mod subscription;
 mod sync;
 
 #[cfg(test)]

@@ -6,17 +6,14 @@
 
 use std::sync::Arc;
 
-use super::embedded::{EmbeddedSubscription, Named, write_assignment};
 use super::heartbeat::too_long;
 use super::member::{Classic, Member, State, by_topic};
 use super::subscription::Subscription;
 use super::{ConsumerGroup, ConsumerRecord, Context, Partitions, Topics, unknown};
 use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
 use crate::engine::group::GroupError;
+use crate::engine::group::embedded::{CONSUMER, EmbeddedSubscription, Named, write_assignment};
 use crate::types::TopicPartition;
-
-/// The protocol type of consumers.
-pub(super) const CONSUMER: &str = "consumer";
 
 // === impl ConsumerGroup ===
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::classic::{CONSUMER, named, owned};
-use super::embedded::{EmbeddedSubscription, read_assignment, write_assignment};
+use super::classic::{named, owned};
 use super::member::{Classic, Member};
 use super::subscription::Subscription;
 use super::{ConsumerGroup, Context, Topics};
 use crate::engine::api::group::Client;
+use crate::engine::group::embedded::{CONSUMER, EmbeddedSubscription, read_assignment, write_assignment};
 use crate::engine::group::{ClassicMemberRecord, ClassicRecord};
 
 // === impl ConsumerGroup ===

@@ -21,7 +21,6 @@ pub(crate) mod assign;
 mod classic;
 mod convert;
 mod describe;
-mod embedded;
 mod expire;
 mod heartbeat;
 mod leave;
