@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::super::config::{BrokerSettings, group_value};
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
-use super::kind::consumer_record;
 use super::{Group, Kind, answer_channel, readiness};
 use crate::engine::api::consumer_group::{
     ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatOutcome,
@@ -47,11 +46,10 @@ impl Engine {
         self.core.check_coordinator(id)?;
         let not_found = || GroupError::GroupIdNotFound { group: Arc::clone(id) };
         let cell = self.core.coordinator.find(id).ok_or_else(not_found)?;
-        let topics = self.core.seen_topics();
-        let settings = self.core.consumer_settings(&topics.0, id);
+        let view = self.core.view_for(id);
         let group = cell.group.lock();
         match &group.kind {
-            Kind::Consumer(consumer) if !group.removed => Ok(consumer.describe(&settings, &topics)),
+            Kind::Consumer(consumer) if !group.removed => Ok(consumer.describe(&view.settings, &view.topics)),
             _ => Err(not_found()),
         }
     }
@@ -70,12 +68,11 @@ impl Core {
             return Err(GroupError::InvalidRequest { why: "GroupId can't be empty.".into() });
         }
         let joins = request.epoch == 0;
-        let topics = self.seen_topics();
-        let settings = self.consumer_settings(&topics.0, id);
-        check_heartbeat(request, &settings.assignors)?;
-        let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
+        let view = self.view_for(id);
+        check_heartbeat(request, &view.settings.assignors)?;
         let serve = |group: &mut Group, effects: &mut Effects| {
-            let outcome = group.consumer_heartbeat(request, || self.random_uuid().into(), context, effects);
+            let new_id = || self.random_uuid().into();
+            let outcome = group.consumer_heartbeat(request, new_id, view.context(), effects);
             effects.answer(answer, outcome);
         };
         if joins {
@@ -85,13 +82,15 @@ impl Core {
         found.ok_or_else(|| GroupError::GroupIdNotFound { group: Arc::clone(id) })
     }
 
-    /// The topics as groups see them now.
-    pub(super) fn seen_topics(&self) -> SeenTopics {
-        SeenTopics(self.image.load_full())
+    /// What a group of the consumer protocol sees now.
+    pub(super) fn view_for(&self, id: &str) -> View {
+        let topics = SeenTopics(self.image.load_full());
+        let settings = self.consumer_settings(&topics.0, id);
+        View { settings, topics, now: self.env.clock.monotonic() }
     }
 
     /// What the settings say about a group of the consumer protocol.
-    pub(super) fn consumer_settings(&self, image: &MetadataImage, id: &str) -> ConsumerSettings {
+    fn consumer_settings(&self, image: &MetadataImage, id: &str) -> ConsumerSettings {
         let common = self.coordinator.consumer.clone();
         let Some(overrides) = image.group_overrides.get(id) else { return common };
         let value = |name| group_value(overrides, &image.settings, name);
@@ -115,20 +114,14 @@ impl Core {
     }
 
     fn show_topics_to_groups(self: &Arc<Self>) {
-        let topics = self.seen_topics();
-        let version = topics.version();
+        let version = self.image.load().version;
         for cell in self.coordinator.cells() {
             let mut group = cell.group.lock();
-            let Kind::Consumer(consumer) = &mut group.kind else { continue };
-            if !consumer.is_behind(version) {
-                continue;
+            if matches!(&group.kind, Kind::Consumer(consumer) if consumer.is_behind(version)) {
+                let mut effects = Effects::default();
+                group.kind.expire(&cell.id, self, &mut effects);
+                self.settle(&cell, group, effects);
             }
-            let settings = self.consumer_settings(&topics.0, &cell.id);
-            let now = self.env.clock.monotonic();
-            let mut effects = Effects::default();
-            let context = Context { settings: &settings, topics: &topics, now };
-            group.kind.expire(&cell.id, &self.coordinator.classic, context, &mut effects);
-            self.settle(&cell, group, effects);
         }
     }
 }
@@ -170,7 +163,7 @@ impl Group {
             }
             Kind::Classic(_) => return Err(GroupError::GroupIdNotFound { group: Arc::clone(id) }),
         };
-        effects.records.extend(records.into_iter().map(|record| consumer_record(id, record)));
+        effects.keep(id, records);
         Ok(outcome)
     }
 }
@@ -217,8 +210,23 @@ pub(super) fn settings_of(settings: &BrokerSettings) -> ConsumerSettings {
     }
 }
 
+/// What a group of the consumer protocol sees at a moment: what its [`Context`] refers to.
+pub(super) struct View {
+    settings: ConsumerSettings,
+    topics: SeenTopics,
+    now: Duration,
+}
+
 /// The metadata as groups see it.
-pub(super) struct SeenTopics(pub(super) Arc<MetadataImage>);
+struct SeenTopics(Arc<MetadataImage>);
+
+// === impl View ===
+
+impl View {
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { settings: &self.settings, topics: &self.topics, now: self.now }
+    }
+}
 
 // === impl SeenTopics ===
 

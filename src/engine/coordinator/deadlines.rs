@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::super::core::Core;
 use super::{Group, GroupCell};
 use crate::engine::group::Effects;
-use crate::engine::group::consumer::Context;
 use crate::purgatory::DelayedOperation;
 
 /// Waits in the purgatory for a group's deadline.
@@ -56,11 +55,8 @@ impl Core {
             return;
         }
         group.scheduled = None;
-        let topics = self.seen_topics();
-        let settings = self.consumer_settings(&topics.0, &cell.id);
-        let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
         let mut effects = Effects::default();
-        group.kind.expire(&cell.id, &self.coordinator.classic, context, &mut effects);
+        group.kind.expire(&cell.id, self, &mut effects);
         self.settle(cell, group, effects);
     }
 }

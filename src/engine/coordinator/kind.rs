@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::core::Core;
 use super::{Group, Kind};
 use crate::engine::api::group::Committer;
 use crate::engine::group::classic::{ClassicGroup, ClassicSettings};
-use crate::engine::group::consumer::{ConsumerRecord, Context};
+use crate::engine::group::consumer::ConsumerRecord;
 use crate::engine::group::{Effects, GroupError, GroupRecord};
 
 // === impl Kind ===
@@ -53,7 +54,9 @@ impl Kind {
     pub(super) fn note_empty(&mut self, id: &str, now_ms: i64) -> Option<GroupRecord> {
         match self {
             Self::Classic(group) => group.note_empty(now_ms).then(|| group.to_record()),
-            Self::Consumer(group) => group.note_empty(now_ms).map(|record| consumer_record(id, record)),
+            Self::Consumer(group) => {
+                group.note_empty(now_ms).map(|record| GroupRecord::of_consumers(id, record))
+            }
         }
     }
 
@@ -63,7 +66,7 @@ impl Kind {
             Self::Classic(group) if group.is_simple() => Vec::new(),
             Self::Classic(group) => vec![group.to_record()],
             Self::Consumer(group) => {
-                group.to_records().into_iter().map(|record| consumer_record(id, record)).collect()
+                group.to_records().into_iter().map(|record| GroupRecord::of_consumers(id, record)).collect()
             }
         }
     }
@@ -73,7 +76,7 @@ impl Kind {
         match self {
             Self::Classic(group) if group.is_simple() => None,
             Self::Classic(_) => Some(GroupRecord::Classic { group: id.to_owned(), state: None }),
-            Self::Consumer(_) => Some(consumer_record(id, ConsumerRecord::Group(None))),
+            Self::Consumer(_) => Some(GroupRecord::of_consumers(id, ConsumerRecord::Group(None))),
         }
     }
 
@@ -103,19 +106,15 @@ impl Kind {
     }
 
     /// Does what is due.
-    pub(super) fn expire(
-        &mut self,
-        id: &str,
-        classic: &ClassicSettings,
-        context: Context<'_>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn expire(&mut self, id: &str, core: &Core, effects: &mut Effects) {
         match self {
-            Self::Classic(group) => group.expire(classic, context.now, effects),
+            Self::Classic(group) => {
+                group.expire(&core.coordinator.classic, core.env.clock.monotonic(), effects);
+            }
             Self::Consumer(group) => {
                 let mut records = Vec::new();
-                group.expire(context, &mut records);
-                effects.records.extend(records.into_iter().map(|record| consumer_record(id, record)));
+                group.expire(core.view_for(id).context(), &mut records);
+                effects.keep(id, records);
             }
         }
     }
@@ -151,9 +150,4 @@ impl Group {
     pub(super) fn is_blank(&self) -> bool {
         self.is_idle() && self.kind.is_simple() && self.offsets.is_empty()
     }
-}
-
-/// What is to be kept of a group of the consumer protocol.
-pub(super) fn consumer_record(id: &str, record: ConsumerRecord) -> GroupRecord {
-    GroupRecord::Consumer { group: id.to_owned(), record }
 }

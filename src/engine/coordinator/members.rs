@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::super::core::{Core, Engine};
-use super::kind::consumer_record;
 use super::{Kind, answer_channel, check_group_id};
 use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
 use crate::engine::group::GroupError;
 use crate::engine::group::classic::Join;
-use crate::engine::group::consumer::Context;
 
 // === impl Engine ===
 
@@ -50,13 +48,10 @@ impl Engine {
         let (answer, outcome) = answer_channel();
         let now = core.env.clock.monotonic();
         let (id, member) = (Arc::clone(&request.group), Arc::clone(&request.name.member));
-        let topics = core.seen_topics();
-        let settings = core.consumer_settings(&topics.0, &id);
-        let context = Context { settings: &settings, topics: &topics, now };
         let begun = core.change_existing(&id, |group, effects| match &mut group.kind {
             Kind::Classic(classic) => classic.sync(request, now, answer, effects),
             Kind::Consumer(consumer) => {
-                let outcome = consumer.classic_sync(&request, context);
+                let outcome = consumer.classic_sync(&request, core.view_for(&id).context());
                 effects.answer(answer, outcome);
             }
         });
@@ -77,10 +72,7 @@ impl Engine {
         let outcome = self.core.change_existing(id, |group, _| match &mut group.kind {
             Kind::Classic(classic) => classic.heartbeat(name, generation, now),
             Kind::Consumer(consumer) => {
-                let topics = self.core.seen_topics();
-                let settings = self.core.consumer_settings(&topics.0, id);
-                let context = Context { settings: &settings, topics: &topics, now };
-                consumer.classic_heartbeat(name, generation, context)
+                consumer.classic_heartbeat(name, generation, self.core.view_for(id).context())
             }
         })?;
         outcome.unwrap_or_else(|| Err(GroupError::UnknownMember { member: Arc::clone(&name.member) }))
@@ -102,7 +94,7 @@ impl Engine {
             Kind::Consumer(consumer) => {
                 let mut records = Vec::new();
                 let outcomes = consumer.classic_leave(leaving, &mut records);
-                effects.records.extend(records.into_iter().map(|record| consumer_record(id, record)));
+                effects.keep(id, records);
                 outcomes
             }
         })?;
@@ -141,14 +133,12 @@ impl Core {
                     classic.join(Join { request, settings, now, answer }, new_id, effects);
                 }
                 Kind::Consumer(consumer) => {
-                    let topics = self.seen_topics();
-                    let consumer_settings = self.consumer_settings(&topics.0, &id);
-                    let context = Context { settings: &consumer_settings, topics: &topics, now };
+                    let view = self.view_for(&id);
                     let mut records = Vec::new();
                     let allowed = settings.check_session_timeout(request.session_timeout);
-                    let outcome =
-                        allowed.and_then(|()| consumer.classic_join(&request, new_id, context, &mut records));
-                    effects.records.extend(records.into_iter().map(|record| consumer_record(&id, record)));
+                    let outcome = allowed
+                        .and_then(|()| consumer.classic_join(&request, new_id, view.context(), &mut records));
+                    effects.keep(&id, records);
                     effects.answer(answer, outcome);
                 }
             }

@@ -36,7 +36,7 @@ use parking_lot::{Mutex, RwLock};
 pub(super) use self::log::GroupLog;
 use super::core::Core;
 use super::group::classic::{ClassicGroup, ClassicSettings};
-use super::group::consumer::{ConsumerGroup, ConsumerSettings, Context};
+use super::group::consumer::{ConsumerGroup, ConsumerSettings};
 use super::group::offsets::Offsets;
 use super::group::{Answer, Effects, GroupError};
 
@@ -223,10 +223,8 @@ impl Core {
         if let Kind::Consumer(consumer) = &group.kind
             && consumer.is_classic_by_now()
         {
-            let topics = self.seen_topics();
-            let settings = self.consumer_settings(&topics.0, &cell.id);
-            let context = Context { settings: &settings, topics: &topics, now: self.env.clock.monotonic() };
-            group.maybe_downgrade(&cell.id, &self.coordinator.classic, context, &mut effects);
+            let view = self.view_for(&cell.id);
+            group.maybe_downgrade(&cell.id, &self.coordinator.classic, view.context(), &mut effects);
         }
         effects.records.extend(group.kind.note_empty(&cell.id, self.env.clock.now_ms()));
         let waits = !effects.records.is_empty() || group.in_flight > 0;

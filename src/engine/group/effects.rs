@@ -1,5 +1,6 @@
 //! What a group leaves to be done when it has changed.
 
+use super::consumer::ConsumerRecord;
 use super::{GroupError, GroupRecord};
 
 /// Whom an outcome is told, once.
@@ -20,6 +21,11 @@ impl Effects {
     /// Tells `to` the outcome when the records are kept; that they were not, when they could not be.
     pub(crate) fn answer<T: Send + 'static>(&mut self, to: Answer<T>, outcome: Result<T, GroupError>) {
         self.answers.push(Box::new(move |kept| to(kept.and(outcome))));
+    }
+
+    /// Keeps records of a group of the consumer protocol.
+    pub(crate) fn keep(&mut self, group: &str, records: Vec<ConsumerRecord>) {
+        self.records.extend(records.into_iter().map(|record| GroupRecord::of_consumers(group, record)));
     }
 }
 

@@ -18,6 +18,15 @@ pub(crate) enum GroupRecord {
     Consumer { group: String, record: ConsumerRecord },
 }
 
+// === impl GroupRecord ===
+
+impl GroupRecord {
+    /// Something of a group of the consumer protocol.
+    pub(crate) fn of_consumers(group: &str, record: ConsumerRecord) -> Self {
+        Self::Consumer { group: group.to_owned(), record }
+    }
+}
+
 /// A classic group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClassicRecord {
