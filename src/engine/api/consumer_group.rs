@@ -57,6 +57,15 @@ pub struct ConsumerHeartbeatOutcome {
     pub assignment: Option<TopicPartitions>,
 }
 
+// === impl ConsumerHeartbeatOutcome ===
+
+impl ConsumerHeartbeatOutcome {
+    /// Whether it tells a member of `epoch` nothing that it did not know.
+    pub(crate) fn is_no_news(&self, epoch: i32) -> bool {
+        self.epoch == epoch && self.assignment.is_none()
+    }
+}
+
 /// A group of the consumer protocol in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerGroupDescription {

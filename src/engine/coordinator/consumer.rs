@@ -73,7 +73,13 @@ impl Core {
         let serve = |group: &mut Group, effects: &mut Effects| {
             let new_id = || self.random_uuid().into();
             let outcome = group.consumer_heartbeat(request, new_id, view.context(), effects);
-            effects.answer(answer, outcome);
+            let is_no_news = outcome.as_ref().is_ok_and(|outcome| outcome.is_no_news(request.epoch));
+            // Most heartbeats: they need not wait for the offsets that others commit.
+            if is_no_news && effects.records.is_empty() {
+                effects.answer_at_once(answer, outcome);
+            } else {
+                effects.answer(answer, outcome);
+            }
         };
         if joins {
             return self.change_group(id, serve);

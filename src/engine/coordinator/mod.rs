@@ -6,7 +6,8 @@
 //!
 //! What always holds:
 //!
-//! - Records of one group are in the log in the order of its changes, and its answers are given in that order.
+//! - Records of one group are in the log in the order of its changes, and its answers are given in that order; only one
+//!   that tells nothing new, as most heartbeats' do, goes before them.
 //! - A committed offset is in [`Offsets`] only when its record is synced, so nobody is told one that a crash takes back.
 //! - One lock at a time: no group's lock is held while another's, or the table's, is taken; answers are given under none.
 //! - Until the log is replayed every request is refused with `Loading`; when it cannot be read, with `Unavailable`.
@@ -227,16 +228,16 @@ impl Core {
             group.maybe_downgrade(&cell.id, &self.coordinator.classic, view.context(), &mut effects);
         }
         effects.records.extend(group.kind.note_empty(&cell.id, self.env.clock.now_ms()));
+        let mut answers = std::mem::take(&mut effects.answers_at_once);
         let waits = !effects.records.is_empty() || group.in_flight > 0;
-        let answers = if waits {
+        if waits {
             if !effects.records.is_empty() || !effects.answers.is_empty() {
                 group.in_flight += 1;
                 self.coordinator.log.queue(log::Entry { cell: Arc::clone(cell), effects });
             }
-            Vec::new()
         } else {
-            effects.answers
-        };
+            answers.append(&mut effects.answers);
+        }
         let due = self.deadline_to_watch(&mut group);
         // What a request made and left as it was made need not stay.
         group.removed = group.is_blank();

@@ -1,6 +1,8 @@
 //! The coordinator on the whole engine and a simulated disk: what was answered survives, what was not was never seen.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,16 +28,20 @@ fn commit_as(life: &Life, committer: Committer, partition: i32, offset: i64) -> 
     let request = CommitOffsetsRequest {
         group: "readers".into(),
         committer,
-        offsets: vec![OffsetToCommit {
-            topic: TopicRef::Name("orders".into()),
-            partition,
-            offset,
-            leader_epoch: 3,
-            metadata: "note".into(),
-        }],
+        offsets: vec![offset_to_commit(partition, offset)],
     };
     let outcome = life.drive(life.engine.commit_offsets(request));
     outcome.unwrap_or(Err(GroupError::NotCoordinator)).map(|mut outcomes| outcomes.remove(0))?
+}
+
+fn offset_to_commit(partition: i32, offset: i64) -> OffsetToCommit {
+    OffsetToCommit {
+        topic: TopicRef::Name("orders".into()),
+        partition,
+        offset,
+        leader_epoch: 3,
+        metadata: "note".into(),
+    }
 }
 
 fn commit(life: &Life, partition: i32, offset: i64) -> Result<(), GroupError> {
@@ -297,10 +303,23 @@ fn refused_requests_leave_no_group_behind() {
     assert_eq!(nameless, Ok(()), "as in Kafka, an empty name has a coordinator; joining it is refused");
 }
 
+/// What the future has come to without any job of the pool being run.
+fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
 /// A heartbeat of a member that reads `orders`.
 fn heartbeat(life: &Life, member: &str, epoch: i32) -> Result<ConsumerHeartbeatOutcome, GroupError> {
+    let outcome = life.drive(life.engine.consumer_group_heartbeat(&heartbeat_of(member, epoch)));
+    outcome.unwrap_or(Err(GroupError::NotCoordinator))
+}
+
+fn heartbeat_of(member: &str, epoch: i32) -> ConsumerHeartbeat {
     let joins = epoch == 0;
-    let request = ConsumerHeartbeat {
+    ConsumerHeartbeat {
         group: "readers".into(),
         member: member.into(),
         epoch,
@@ -313,8 +332,35 @@ fn heartbeat(life: &Life, member: &str, epoch: i32) -> Result<ConsumerHeartbeatO
         owned: joins.then(Vec::new),
         client: Client { id: "client".into(), host: "/127.0.0.1".into() },
         names_itself: true,
-    };
-    life.drive(life.engine.consumer_group_heartbeat(&request)).unwrap_or(Err(GroupError::NotCoordinator))
+    }
+}
+
+#[test]
+fn a_heartbeat_waits_for_what_it_tells_and_not_for_the_offsets_of_others() {
+    let world = SimWorld::new(12);
+    let life = Life::open(&world, 12).unwrap();
+    create(&life, "orders");
+    heartbeat(&life, "m1", 0).unwrap();
+    let mut committing = pin!(life.engine.commit_offsets(CommitOffsetsRequest {
+        group: "readers".into(),
+        committer: Committer {
+            name: MemberName { member: "m1".into(), instance: None },
+            generation: 1,
+            knows_epochs: true
+        },
+        offsets: vec![offset_to_commit(0, 7)],
+    }));
+    assert!(poll(committing.as_mut()).is_none(), "its record is not on the disk");
+    // Nothing of the pool has run since.
+    let told = poll(pin!(life.engine.consumer_group_heartbeat(&heartbeat_of("m1", 1))));
+    assert_eq!(told.unwrap().unwrap().epoch, 1);
+    let mut joining = pin!(life.engine.consumer_group_heartbeat(&heartbeat_of("m2", 0)));
+    assert!(poll(joining.as_mut()).is_none(), "nobody is a member whom a crash would forget");
+    let mut told = pin!(life.engine.consumer_group_heartbeat(&heartbeat_of("m1", 1)));
+    assert!(poll(told.as_mut()).is_none(), "it tells of partitions that another is to have");
+    assert_eq!(life.drive(committing).unwrap().unwrap(), [Ok(())]);
+    assert_eq!(life.drive(joining).unwrap().unwrap().epoch, 2);
+    assert_eq!(life.drive(told).unwrap().unwrap().assignment.unwrap()[0].1.len(), 2);
 }
 
 #[test]

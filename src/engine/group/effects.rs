@@ -13,6 +13,8 @@ pub(crate) struct Effects {
     pub(crate) records: Vec<GroupRecord>,
     /// Told whether the records were kept.
     pub(crate) answers: Vec<Answer<()>>,
+    /// Answers that stand on nothing that a crash could take back, now or from before: they wait for no record.
+    pub(crate) answers_at_once: Vec<Answer<()>>,
 }
 
 // === impl Effects ===
@@ -21,6 +23,15 @@ impl Effects {
     /// Tells `to` the outcome when the records are kept; that they were not, when they could not be.
     pub(crate) fn answer<T: Send + 'static>(&mut self, to: Answer<T>, outcome: Result<T, GroupError>) {
         self.answers.push(Box::new(move |kept| to(kept.and(outcome))));
+    }
+
+    /// Tells `to` the outcome without waiting for anything.
+    pub(crate) fn answer_at_once<T: Send + 'static>(
+        &mut self,
+        to: Answer<T>,
+        outcome: Result<T, GroupError>,
+    ) {
+        self.answers_at_once.push(Box::new(move |_| to(outcome)));
     }
 
     /// Keeps records of a group of the consumer protocol.
@@ -34,6 +45,7 @@ impl std::fmt::Debug for Effects {
         f.debug_struct("Effects")
             .field("records", &self.records)
             .field("answers", &self.answers.len())
+            .field("answers_at_once", &self.answers_at_once.len())
             .finish()
     }
 }
