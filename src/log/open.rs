@@ -199,18 +199,10 @@ impl Opening {
 
     /// A segment that was sealed: its bytes are on the disk, its index is loaded when needed.
     fn sealed(&self, base_offset: Offset, size_bytes: u64, next_offset: Offset) -> Arc<Segment> {
-        let parts = SegmentParts {
-            base_offset,
-            dir: Arc::clone(&self.dir),
-            size_bytes,
-            next_offset,
-            sealed: true,
-            map_bytes: size_bytes,
-            index: None,
-            // A record of the time when the segment was active vouches for entries, not for all of them, and not
-            // for the largest timestamp.
-            index_record: self.index_records.get(&base_offset).copied(),
-        };
+        // A record of the time when the segment was active vouches for entries, not for all of them, and not for the
+        // largest timestamp.
+        let index_record = self.index_records.get(&base_offset).copied();
+        let parts = SegmentParts::sealed(&self.dir, base_offset, next_offset, size_bytes, index_record);
         Segment::new(parts, Arc::clone(&self.resources))
     }
 

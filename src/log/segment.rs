@@ -75,6 +75,22 @@ struct MapHolder {
     map: Arc<dyn FileMap>,
 }
 
+// === impl SegmentParts ===
+
+impl SegmentParts {
+    /// Of a segment that will change no more: its index is loaded when it is needed.
+    pub(super) fn sealed(
+        dir: &Arc<Path>,
+        base_offset: Offset,
+        next_offset: Offset,
+        size_bytes: u64,
+        index_record: Option<IndexRecord>,
+    ) -> Self {
+        let (dir, map_bytes) = (Arc::clone(dir), size_bytes);
+        Self { base_offset, dir, size_bytes, next_offset, sealed: true, map_bytes, index: None, index_record }
+    }
+}
+
 // === impl Segment ===
 
 impl Segment {

@@ -149,16 +149,7 @@ impl Log {
             finished: Finished { file, size_bytes, mut index, .. },
             ..
         } = swap;
-        let parts = SegmentParts {
-            base_offset,
-            dir: Arc::clone(&self.dir),
-            size_bytes,
-            next_offset,
-            sealed: true,
-            map_bytes: size_bytes,
-            index: None,
-            index_record: None,
-        };
+        let parts = SegmentParts::sealed(&self.dir, base_offset, next_offset, size_bytes, None);
         let segment = Segment::new(parts, Arc::clone(&self.resources));
         segment.adopt_file(file);
         // Retention by time goes on from when the records came.
