@@ -26,6 +26,7 @@
 //! Source: Kafka's log compaction; KIP-354 for the largest lag, KIP-534 for delete horizons.
 
 mod choose;
+mod fate;
 mod map_keys;
 mod offset_map;
 mod output;

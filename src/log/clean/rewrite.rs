@@ -1,10 +1,6 @@
 //! The second half of a cleaning: closed segments from the log start on, written anew without what may go.
 
-use std::cell::Cell;
-use std::collections::HashSet;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::super::Log;
 use super::super::append::RELATIVE_OFFSET_MAX;
@@ -12,11 +8,12 @@ use super::super::error::LogError;
 use super::super::offset_index;
 use super::super::segment::Segment;
 use super::super::walk::{Found, Step, Walk};
+use super::fate::{Fate, Known, Remembered};
 use super::output::Output;
 use super::progress::NO_HORIZON;
 use super::{Cleaning, Cursor, Phase, failed};
-use crate::record::{Batch, HEADER_BYTES, Remains};
-use crate::types::{Offset, ProducerId, TimestampMs};
+use crate::record::{Batch, HEADER_BYTES};
+use crate::types::Offset;
 
 /// How far it has come.
 pub(super) struct Rewriting {
@@ -24,18 +21,7 @@ pub(super) struct Rewriting {
     done_to: Offset,
     group: Option<Group>,
     known: Known,
-    /// The batches that the producers' states spoke of when this began, by producer and base offset. Only batches that are
-    /// appended later come to them.
-    remembered: HashSet<(ProducerId, Offset)>,
-}
-
-/// What was learned of the segments that are done.
-#[derive(Clone, Copy)]
-struct Known {
-    /// Whether one of them, or a batch in one, was left as it is: it may hold any key, so no tombstone above goes.
-    left_some: bool,
-    /// The earliest time at which a tombstone may go.
-    next_horizon_ms: TimestampMs,
+    remembered: Remembered,
 }
 
 /// Neighbouring segments that become one.
@@ -51,13 +37,6 @@ struct Group {
     keyless_records: u64,
     /// What was known before this group, should it have to begin again.
     known_before: Known,
-}
-
-/// What becomes of a batch.
-enum Fate {
-    Stays,
-    Becomes(Bytes),
-    Goes,
 }
 
 /// Where a walk through a segment of a group stopped.
@@ -181,7 +160,7 @@ impl Log {
     }
 
     /// The batches below `upto` by which producers' retries are known.
-    fn remembered_batches(&self, upto: Offset) -> HashSet<(ProducerId, Offset)> {
+    fn remembered_batches(&self, upto: Offset) -> Remembered {
         let writer = self.writer.lock();
         let states = writer.producers.entries.iter();
         let all =
@@ -252,7 +231,8 @@ impl Log {
                 walk.condemn(&step).map_err(failed(&segment))?;
                 return Ok((bytes, Stopped::Damage));
             };
-            let fate = self.fate(cleaning, at, group, &batch);
+            let (fate, keyless) = self.fate(cleaning, &mut at.known, &at.remembered, &batch);
+            group.keyless_records += keyless;
             let Some(output) = &mut group.output else {
                 if matches!(fate, Fate::Stays) {
                     continue;
@@ -310,61 +290,6 @@ impl Log {
             cleaning.cleaned.keyless_records += group.keyless_records;
         }
         Ok(())
-    }
-
-    fn fate(&self, cleaning: &Cleaning, at: &mut Rewriting, group: &mut Group, batch: &Batch) -> Fate {
-        let header = batch.header();
-        if header.is_control() || header.base_offset >= cleaning.mapped_to {
-            return Fate::Stays;
-        }
-        let config = self.config();
-        let horizon_ms = cleaning
-            .now_ms
-            .saturating_add(TimestampMs::try_from(config.delete_retention_ms).unwrap_or(TimestampMs::MAX));
-        let tombstones_go =
-            header.has_delete_horizon() && cleaning.now_ms >= header.base_timestamp && !at.known.left_some;
-        let (has_tombstone, keyless) = (Cell::new(false), Cell::new(0u64));
-        let remains = batch.retain(config.decompressed_bytes_max, horizon_ms, |record| {
-            let Some(key) = record.key else {
-                keyless.set(keyless.get() + 1);
-                return false;
-            };
-            let is_newest = cleaning.map.newest(key).is_none_or(|newest| newest <= record.offset);
-            let stays = is_newest && !(record.is_tombstone && tombstones_go);
-            has_tombstone.set(has_tombstone.get() || stays && record.is_tombstone);
-            stays
-        });
-        let remains = match remains {
-            Ok(remains) => remains,
-            Err(error) => {
-                tracing::warn!(offset = header.base_offset, %error, "a batch that cannot be looked into stays");
-                at.known.left_some = true;
-                return Fate::Stays;
-            }
-        };
-        if has_tombstone.get() && !at.known.left_some {
-            let due_ms = if header.has_delete_horizon() { header.base_timestamp } else { horizon_ms };
-            at.known.next_horizon_ms = at.known.next_horizon_ms.min(due_ms);
-        }
-        match remains {
-            Remains::All => Fate::Stays,
-            Remains::Some(left) => {
-                // Each record was asked for twice.
-                group.keyless_records += keyless.get() / 2;
-                Fate::Becomes(left)
-            }
-            Remains::Nothing => {
-                group.keyless_records += keyless.get();
-                let is_remembered = header
-                    .producer()
-                    .is_some_and(|(id, _)| at.remembered.contains(&(id, header.base_offset)));
-                match (is_remembered, header.record_count) {
-                    (false, _) => Fate::Goes,
-                    (true, 0) => Fate::Stays,
-                    (true, _) => Fate::Becomes(batch.emptied()),
-                }
-            }
-        }
     }
 }
 
