@@ -12,3 +12,5 @@ mod model;
 mod reads;
 mod recovery;
 mod retention;
+mod seeds;
+mod stage;
