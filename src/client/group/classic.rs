@@ -4,26 +4,22 @@
 //! everything is given up before a round; with the cooperative one only what goes to others, after it, which then takes
 //! a second round for the others to get it (KIP-429). Source: KIP-62, KIP-345, KIP-394, KIP-429, KIP-814.
 
+mod join;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::assign::{self, Candidate, Counts};
-use super::config::{Assignor, millis};
-use super::embedded::{self, Subscription};
-use super::member::{Change, Closing, Interest, Member, Trouble};
+use super::assign::Counts;
+use super::member::{Interest, Member, Trouble};
+use super::membership::Membership;
 use crate::client::cluster::AutoCreate;
 use crate::client::consumer::TopicPartition;
 use crate::client::error::Error;
 use crate::wire::messages::heartbeat::HeartbeatRequest;
-use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use crate::wire::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
-use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use crate::wire::{ErrorCode, Str};
 
 /// The protocol type of groups that share topics.
@@ -31,12 +27,6 @@ pub(crate) const PROTOCOL_TYPE: &str = "consumer";
 
 /// How long a topic that does not exist yet is looked for again after.
 const MISSING_TOPIC_CHECK: Duration = Duration::from_secs(2);
-
-/// How long leaving the group may take; the session timeout does the same, later.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
-
-/// The slack that the coordinator has beyond the rebalance timeout to answer a join.
-const JOIN_SLACK: Duration = Duration::from_secs(5);
 
 pub(super) struct ClassicMember {
     member: Member,
@@ -49,13 +39,6 @@ pub(super) struct ClassicMember {
     counts: Counts,
 }
 
-/// The outcome of a join.
-struct Joined {
-    protocol_name: String,
-    /// The leader's assignment for each member, by member id.
-    assignments: Vec<(Str, Vec<TopicPartition>)>,
-}
-
 // === impl ClassicMember ===
 
 impl ClassicMember {
@@ -66,54 +49,6 @@ impl ClassicMember {
             generation: -1,
             watched: BTreeSet::new(),
             counts: BTreeMap::new(),
-        }
-    }
-
-    /// Is a member until it is to close.
-    pub(super) async fn run(mut self, mut closing: oneshot::Receiver<Closing>) {
-        let closing = tokio::select! {
-            biased;
-            closing = &mut closing => closing,
-            error = self.serve() => {
-                self.leave().await;
-                self.member.lose_all();
-                self.member.send(Change::Failed(error.clone()));
-                if let Ok(Closing { done, .. }) = closing.await {
-                    let _nobody_waits_if_this_fails = done.send(Err(error));
-                }
-                return;
-            }
-        };
-        // Without a word the application has gone: no commit, since nobody knows what it has done with its records.
-        let Ok(Closing { positions, done }) = closing else { return };
-        let committed = self.member.shared.commit_in_time(&positions).await;
-        self.leave().await;
-        let _nobody_waits_if_this_fails = done.send(committed);
-    }
-
-    /// Goes from round to round; returns when none can help any more.
-    async fn serve(&mut self) -> Error {
-        loop {
-            match self.round().await {
-                Ok(()) | Err(Trouble::Rejoin) => {}
-                Err(Trouble::Lost(error)) => {
-                    tracing::info!(group = self.member.config().group_id, %error, "out of the group; joining anew");
-                    if error.code() != Some(ErrorCode::ILLEGAL_GENERATION) {
-                        self.member_id.clear();
-                    }
-                    self.generation = -1;
-                    self.member.lose_all();
-                }
-                Err(Trouble::Overdue) => {
-                    self.leave().await;
-                    self.member_id.clear();
-                    self.generation = -1;
-                    self.member.lose_all();
-                    self.member.wait_for_application().await;
-                }
-                Err(Trouble::Retry(error)) => self.member.rest(&error).await,
-                Err(Trouble::Fatal(error)) => return error,
-            }
         }
     }
 
@@ -169,116 +104,6 @@ impl ClassicMember {
             self.member.owned.remove(key);
         });
         Ok(())
-    }
-
-    async fn join(&mut self, topics: &[String]) -> Result<Joined, Trouble> {
-        let config = self.member.config();
-        let subscription = Subscription {
-            topics: topics.to_vec(),
-            owned: self.member.owned.iter().cloned().collect(),
-            generation: self.generation,
-            rack: config.rack.clone(),
-        };
-        let metadata = subscription.encode();
-        let patience = config.max_poll_interval + JOIN_SLACK;
-        let protocols: Vec<JoinGroupRequestProtocol> = config
-            .assignors
-            .iter()
-            .map(|assignor| JoinGroupRequestProtocol {
-                name: Str::from_static(assignor.name()),
-                metadata: metadata.clone(),
-            })
-            .collect();
-        let mut request = JoinGroupRequest {
-            group_id: config.group_id.as_str().into(),
-            session_timeout_ms: millis(config.session_timeout),
-            rebalance_timeout_ms: millis(config.max_poll_interval),
-            member_id: self.member_id.as_str().into(),
-            group_instance_id: config.group_instance_id.as_deref().map(Str::from),
-            protocol_type: Str::from_static(PROTOCOL_TYPE),
-            protocols: protocols.into(),
-            ..JoinGroupRequest::default()
-        };
-        loop {
-            let call = self.member.coordinator.call(&request, i16::MAX, patience);
-            let response = call.await.map_err(Trouble::of)?;
-            if response.error_code == ErrorCode::MEMBER_ID_REQUIRED && request.member_id.is_empty() {
-                // KIP-394: the coordinator remembers only members that can be told from one another.
-                self.member_id = response.member_id.to_string();
-                request.member_id = response.member_id;
-                continue;
-            }
-            self.check(response.error_code, "joining")?;
-            return self.on_joined(&response).await;
-        }
-    }
-
-    /// Takes note of the new generation; the leader divides the partitions.
-    async fn on_joined(&mut self, response: &JoinGroupResponse) -> Result<Joined, Trouble> {
-        self.member_id = response.member_id.to_string();
-        self.generation = response.generation_id;
-        self.member.set_identity(&self.member_id, self.generation);
-        let protocol_name = response.protocol_name.as_deref().unwrap_or_default().to_owned();
-        let mut joined = Joined { protocol_name, assignments: Vec::new() };
-        if response.leader != response.member_id {
-            return Ok(joined);
-        }
-        let mut candidates = Vec::with_capacity(response.members.len());
-        for member in &response.members {
-            // A member with an unreadable subscription gets nothing, rather than stopping the whole group.
-            let subscription = Subscription::decode(&member.metadata).unwrap_or_else(|error| {
-                tracing::warn!(group = self.member.config().group_id, member = %member.member_id, %error);
-                Subscription::default()
-            });
-            candidates.push(Candidate {
-                member_id: member.member_id.to_string(),
-                instance_id: member.group_instance_id.as_ref().map(ToString::to_string),
-                subscription,
-            });
-        }
-        // The leader looks after the topics of all, also when a static one comes back and nothing is to be divided.
-        self.watched.extend(assign::topics_of(&candidates));
-        self.counts = self.count().await.map_err(Trouble::of)?;
-        if !response.skip_assignment {
-            let assignor: Assignor = joined.protocol_name.parse().map_err(|why| {
-                Trouble::Fatal(Error::Invalid(format!(
-                    "the group chose an assignor that was not offered: {why}"
-                )))
-            })?;
-            let assigned = assign::assign(assignor, &candidates, &self.counts);
-            joined.assignments = candidates
-                .into_iter()
-                .zip(assigned)
-                .map(|(candidate, partitions)| (candidate.member_id.into(), partitions))
-                .collect();
-        }
-        Ok(joined)
-    }
-
-    async fn sync(&mut self, joined: Joined) -> Result<Vec<TopicPartition>, Trouble> {
-        let assignments =
-            joined.assignments.iter().map(|(member_id, partitions)| SyncGroupRequestAssignment {
-                member_id: member_id.clone(),
-                assignment: embedded::encode_assignment(partitions),
-            });
-        let config = self.member.config();
-        let request = SyncGroupRequest {
-            group_id: config.group_id.as_str().into(),
-            generation_id: self.generation,
-            member_id: self.member_id.as_str().into(),
-            group_instance_id: config.group_instance_id.as_deref().map(Str::from),
-            protocol_type: Some(Str::from_static(PROTOCOL_TYPE)),
-            protocol_name: Some(joined.protocol_name.into()),
-            assignments: assignments.collect(),
-        };
-        // The coordinator answers once the leader has spoken.
-        let patience = config.max_poll_interval + JOIN_SLACK;
-        let response =
-            self.member.coordinator.call(&request, i16::MAX, patience).await.map_err(Trouble::of)?;
-        self.check(response.error_code, "taking an assignment")?;
-        self.member.next_heartbeat = Instant::now() + self.member.config().heartbeat_interval;
-        embedded::decode_assignment(&response.assignment)
-            .map_err(|error| Trouble::Fatal(Error::Invalid(error.to_string())))
     }
 
     /// Sends heartbeats until a new round is due.
@@ -343,23 +168,21 @@ impl ClassicMember {
         Ok(names.into_iter().filter_map(count).collect())
     }
 
-    /// Does `work` while heartbeats go on. A rebalance waits until the work is done.
-    async fn beside_heartbeats<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Trouble> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return Ok(done),
-                () = tokio::time::sleep_until(self.member.next_heartbeat) => match self.heartbeat().await {
-                    // Asked again with the next heartbeat, when there is time for it.
-                    Ok(()) | Err(Trouble::Rejoin) => {}
-                    Err(trouble) => return Err(trouble),
-                },
-            }
-        }
+    fn check(&self, code: ErrorCode, what: &str) -> Result<(), Trouble> {
+        let context = || format!("{what} in group {}", self.member.config().group_id);
+        self.member.coordinator.check(code, None, context).map_err(Trouble::of)
+    }
+}
+
+impl Membership for ClassicMember {
+    fn member(&mut self) -> &mut Member {
+        &mut self.member
     }
 
-    /// Sends one heartbeat. One that does not come through is tried again soon; the coordinator decides how many it misses.
+    async fn go_on(&mut self) -> Result<(), Trouble> {
+        self.round().await
+    }
+
     async fn heartbeat(&mut self) -> Result<(), Trouble> {
         self.member.check_activity()?;
         self.member.next_heartbeat = Instant::now() + self.member.config().heartbeat_interval;
@@ -387,13 +210,7 @@ impl ClassicMember {
         }
     }
 
-    fn check(&self, code: ErrorCode, what: &str) -> Result<(), Trouble> {
-        let context = || format!("{what} in group {}", self.member.config().group_id);
-        self.member.coordinator.check(code, None, context).map_err(Trouble::of)
-    }
-
-    /// Leaves the group, so that its partitions need not wait for the session timeout. A static member stays: it may be
-    /// back soon.
+    /// A static member stays: it may be back soon.
     async fn leave(&mut self) {
         let config = self.member.config();
         if self.member_id.is_empty() || config.group_instance_id.is_some() {
@@ -406,18 +223,14 @@ impl ClassicMember {
             member_id: self.member_id.as_str().into(),
             members: vec![identity].into(),
         };
-        let coordinator = &self.member.shared.coordinator;
-        let leaving = async {
-            while let Err(error) = coordinator.call(&request, i16::MAX, Duration::ZERO).await {
-                tracing::debug!(group = config.group_id, %error, "cannot leave the group");
-                if !error.is_retriable() {
-                    return;
-                }
-                tokio::time::sleep(self.member.client().config().retry.initial).await;
-            }
-        };
-        if tokio::time::timeout(LEAVE_WITHIN, leaving).await.is_err() {
-            tracing::debug!(group = config.group_id, "the session timeout will end the membership");
+        // Not behind a join that is held back.
+        self.member.leave(&self.member.shared.coordinator, &request).await;
+    }
+
+    fn forget(&mut self, why: Option<&Error>) {
+        if why.and_then(Error::code) != Some(ErrorCode::ILLEGAL_GENERATION) {
+            self.member_id.clear();
         }
+        self.generation = -1;
     }
 }

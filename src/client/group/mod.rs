@@ -2,7 +2,7 @@
 //! take over where the group's committed offsets say.
 //!
 //! [`GroupConsumer`] is the application's side. Behind it a task is the member: [`classic`] or [`reconcile`], one for each
-//! of Kafka's two protocols, on what [`member`] has for both. The task speaks with the coordinator; the application's side
+//! of Kafka's two protocols, run by [`membership`] on what [`member`] has for both. The task speaks with the coordinator; the application's side
 //! only ever changes what it reads when it is asked for more, so that nothing happens behind the application's back.
 //!
 //! What always holds: a record is handed out only while its partition is this member's, as far as the member can know; a
@@ -19,8 +19,10 @@ mod assign;
 pub(crate) mod classic;
 mod config;
 mod member;
+mod membership;
 mod pattern;
 mod reconcile;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,10 +39,11 @@ pub use self::offsets::CommittedOffset;
 use self::activity::Activity;
 use self::classic::ClassicMember;
 use self::coordinator::Coordinator;
-use self::member::{Change, Closing, Interest, Member, Positions, Shared, Standing, is_out_of_date};
+use self::member::{Change, Closing, Interest, Member};
 use self::offsets::Identity;
 use self::pattern::Pattern;
 use self::reconcile::ReconcilingMember;
+use self::shared::{Positions, Shared, Standing, is_out_of_date};
 use super::cluster::Client;
 use super::consumer::{ConsumedRecord, Consumer, StartAt, TopicPartition};
 use super::error::Error;
@@ -126,8 +129,8 @@ impl GroupConsumer {
         });
         let member = Member::new(Arc::clone(&shared), sender, interests);
         match protocol {
-            GroupProtocol::Classic => tokio::spawn(ClassicMember::new(member).run(closed)),
-            GroupProtocol::Consumer => tokio::spawn(ReconcilingMember::new(member).run(closed)),
+            GroupProtocol::Classic => tokio::spawn(membership::run(ClassicMember::new(member), closed)),
+            GroupProtocol::Consumer => tokio::spawn(membership::run(ReconcilingMember::new(member), closed)),
         };
         Self {
             next_commit: Instant::now(),

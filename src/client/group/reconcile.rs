@@ -8,16 +8,14 @@
 //! is another partition; the member id is the member's own and stays the same until it closes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::config::millis;
-use super::member::{Change, Closing, Interest, Member, Trouble};
+use super::member::{Interest, Member, Trouble};
+use super::membership::Membership;
 use crate::client::consumer::TopicPartition;
 use crate::client::error::Error;
 use crate::client::retry::random;
@@ -33,9 +31,6 @@ const JOINING: i32 = 0;
 const LEAVING: i32 = -1;
 /// The epoch with which a static member leaves for a while.
 const LEAVING_FOR_NOW: i32 = -2;
-
-/// How long leaving the group may take; the session timeout does the same, later.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct ReconcilingMember {
     member: Member,
@@ -63,75 +58,6 @@ impl ReconcilingMember {
             target: None,
             told: None,
             taken_since: None,
-        }
-    }
-
-    /// Is a member until it is to close.
-    pub(super) async fn run(mut self, mut closing: oneshot::Receiver<Closing>) {
-        let closing = tokio::select! {
-            biased;
-            closing = &mut closing => closing,
-            error = self.serve() => {
-                self.leave().await;
-                self.lose_all();
-                self.member.send(Change::Failed(error.clone()));
-                if let Ok(Closing { done, .. }) = closing.await {
-                    let _nobody_waits_if_this_fails = done.send(Err(error));
-                }
-                return;
-            }
-        };
-        // Without a word the application has gone: no commit, since nobody knows what it has done with its records.
-        let Ok(Closing { positions, done }) = closing else { return };
-        let committed = self.member.shared.commit_in_time(&positions).await;
-        self.leave().await;
-        let _nobody_waits_if_this_fails = done.send(committed);
-    }
-
-    /// Joins, and joins again; returns when that cannot help any more.
-    async fn serve(&mut self) -> Error {
-        loop {
-            match self.stay().await {
-                Ok(()) | Err(Trouble::Rejoin) => {}
-                Err(Trouble::Lost(error)) => {
-                    tracing::info!(group = self.member.config().group_id, %error, "out of the group; joining anew");
-                    self.lose_all();
-                }
-                Err(Trouble::Overdue) => {
-                    self.leave().await;
-                    self.lose_all();
-                    self.member.wait_for_application().await;
-                }
-                Err(Trouble::Retry(error)) => self.member.rest(&error).await,
-                Err(Trouble::Fatal(error)) => return error,
-            }
-        }
-    }
-
-    fn lose_all(&mut self) {
-        self.epoch = JOINING;
-        self.ids.clear();
-        self.target = None;
-        self.told = None;
-        self.member.lose_all();
-    }
-
-    /// Joins, and follows the broker's targets.
-    async fn stay(&mut self) -> Result<(), Trouble> {
-        self.member.interest().await;
-        self.member.next_heartbeat = Instant::now();
-        loop {
-            let next_heartbeat = self.member.next_heartbeat;
-            tokio::select! {
-                () = tokio::time::sleep_until(next_heartbeat) => self.heartbeat().await?,
-                () = self.member.interest_changed() => {
-                    self.told = None;
-                    self.member.next_heartbeat = Instant::now();
-                }
-            }
-            if let Some(target) = self.target.take() {
-                self.reconcile(target).await?;
-            }
         }
     }
 
@@ -190,50 +116,6 @@ impl ReconcilingMember {
                 tracing::debug!(%error, "cannot look up the names of assigned topics");
                 names
             }
-        }
-    }
-
-    /// Does `work` while heartbeats go on. A new target waits until the work is done.
-    async fn beside_heartbeats<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Trouble> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return Ok(done),
-                () = tokio::time::sleep_until(self.member.next_heartbeat) => self.heartbeat().await?,
-            }
-        }
-    }
-
-    /// Sends one heartbeat and takes note of the answer.
-    async fn heartbeat(&mut self) -> Result<(), Trouble> {
-        self.member.check_activity()?;
-        let request = self.request();
-        let owned = self.member.owned.clone();
-        // Until the answer is there nobody knows what the broker has heard.
-        self.told = None;
-        let answer = self.member.coordinator.call(&request, i16::MAX, Duration::ZERO).await;
-        let checked = answer.map_err(Trouble::of).and_then(|response| {
-            let context = || format!("a heartbeat in group {}", self.member.config().group_id);
-            let message = response.error_message.as_ref().map(ToString::to_string);
-            self.member.coordinator.check(response.error_code, message, context).map_err(Trouble::of)?;
-            Ok(response)
-        });
-        match checked {
-            Ok(response) => {
-                self.told = Some(owned);
-                self.on_answer(&response);
-                Ok(())
-            }
-            Err(Trouble::Retry(error)) => {
-                self.member.on_missed_heartbeat(&error);
-                Ok(())
-            }
-            Err(Trouble::Fatal(error)) if self.may_be_released(&error) => {
-                self.member.on_missed_heartbeat(&error);
-                Ok(())
-            }
-            Err(other) => Err(other),
         }
     }
 
@@ -301,8 +183,64 @@ impl ReconcilingMember {
         };
         topics.into_iter().map(topic).collect()
     }
+}
 
-    /// Leaves the group, so that its partitions need not wait for the session timeout.
+impl Membership for ReconcilingMember {
+    fn member(&mut self) -> &mut Member {
+        &mut self.member
+    }
+
+    /// Joins, and follows the broker's targets.
+    async fn go_on(&mut self) -> Result<(), Trouble> {
+        self.member.interest().await;
+        self.member.next_heartbeat = Instant::now();
+        loop {
+            let next_heartbeat = self.member.next_heartbeat;
+            tokio::select! {
+                () = tokio::time::sleep_until(next_heartbeat) => self.heartbeat().await?,
+                () = self.member.interest_changed() => {
+                    self.told = None;
+                    self.member.next_heartbeat = Instant::now();
+                }
+            }
+            if let Some(target) = self.target.take() {
+                self.reconcile(target).await?;
+            }
+        }
+    }
+
+    /// Sends one heartbeat and takes note of the answer.
+    async fn heartbeat(&mut self) -> Result<(), Trouble> {
+        self.member.check_activity()?;
+        let request = self.request();
+        let owned = self.member.owned.clone();
+        // Until the answer is there nobody knows what the broker has heard.
+        self.told = None;
+        let answer = self.member.coordinator.call(&request, i16::MAX, Duration::ZERO).await;
+        let checked = answer.map_err(Trouble::of).and_then(|response| {
+            let context = || format!("a heartbeat in group {}", self.member.config().group_id);
+            let message = response.error_message.as_ref().map(ToString::to_string);
+            self.member.coordinator.check(response.error_code, message, context).map_err(Trouble::of)?;
+            Ok(response)
+        });
+        match checked {
+            Ok(response) => {
+                self.told = Some(owned);
+                self.on_answer(&response);
+                Ok(())
+            }
+            Err(Trouble::Retry(error)) => {
+                self.member.on_missed_heartbeat(&error);
+                Ok(())
+            }
+            Err(Trouble::Fatal(error)) if self.may_be_released(&error) => {
+                self.member.on_missed_heartbeat(&error);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     async fn leave(&mut self) {
         if self.epoch == JOINING {
             return;
@@ -317,17 +255,13 @@ impl ReconcilingMember {
             rebalance_timeout_ms: -1,
             ..ConsumerGroupHeartbeatRequest::default()
         };
-        let leaving = async {
-            while let Err(error) = self.member.coordinator.call(&request, i16::MAX, Duration::ZERO).await {
-                tracing::debug!(group = config.group_id, %error, "cannot leave the group");
-                if !error.is_retriable() {
-                    return;
-                }
-                tokio::time::sleep(self.member.client().config().retry.initial).await;
-            }
-        };
-        if tokio::time::timeout(LEAVE_WITHIN, leaving).await.is_err() {
-            tracing::debug!(group = config.group_id, "the session timeout will end the membership");
-        }
+        self.member.leave(&self.member.coordinator, &request).await;
+    }
+
+    fn forget(&mut self, _why: Option<&Error>) {
+        self.epoch = JOINING;
+        self.ids.clear();
+        self.target = None;
+        self.told = None;
     }
 }
