@@ -14,10 +14,9 @@ use crate::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use crate::wire::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-    OffsetFetchResponse,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse,
 };
-use crate::wire::{ErrorCode, Str};
+use crate::wire::{Array, ErrorCode, Str};
 
 /// Where a group is in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,34 +108,26 @@ pub(crate) async fn fetch(
     keys: Option<&[TopicPartition]>,
     require_stable: bool,
 ) -> Result<Vec<(TopicPartition, CommittedOffset)>, Error> {
-    let topics = keys.map(|keys| by_topic(keys.iter().map(|key| (key, ()))));
-    let indexes = |partitions: &[(i32, ())]| partitions.iter().map(|(partition, ())| *partition).collect();
-    let of_one_group = topics.as_ref().map(|topics| {
-        let topic = |(name, partitions): &(Str, Vec<(i32, ())>)| OffsetFetchRequestTopic {
-            name: name.clone(),
-            partition_indexes: indexes(partitions),
+    let topics: Option<Array<OffsetFetchRequestTopic>> = keys.map(|keys| {
+        let topics = by_topic(keys.iter().map(|key| (key, ()))).into_iter();
+        let topic = |(name, partitions): (Str, Vec<(i32, ())>)| OffsetFetchRequestTopic {
+            name,
+            partition_indexes: partitions.into_iter().map(|(partition, ())| partition).collect(),
+            ..OffsetFetchRequestTopic::default()
         };
-        topics.iter().map(topic).collect()
-    });
-    let of_groups = topics.as_ref().map(|topics| {
-        let topic = |(name, partitions): &(Str, Vec<(i32, ())>)| OffsetFetchRequestTopics {
-            name: name.clone(),
-            partition_indexes: indexes(partitions),
-            ..OffsetFetchRequestTopics::default()
-        };
-        topics.iter().map(topic).collect()
+        topics.map(topic).collect()
     });
     let group = OffsetFetchRequestGroup {
         group_id: coordinator.group_id().into(),
         // The consumer protocol fences by it; nobody is a null member of epoch -1.
         member_id: Some(identity.member_id.as_str()).filter(|id| !id.is_empty()).map(Str::from),
         member_epoch: if identity.member_id.is_empty() { -1 } else { identity.generation },
-        topics: of_groups,
+        topics: topics.clone(),
     };
     // Versions before 8 have one group at the top, the later ones a list of them; each writes what it has.
     let request = OffsetFetchRequest {
         group_id: coordinator.group_id().into(),
-        topics: of_one_group,
+        topics,
         groups: vec![group].into(),
         require_stable,
     };
@@ -151,31 +142,22 @@ fn fetched(
     let context = || format!("fetching the committed offsets of group {}", coordinator.group_id());
     coordinator.check(response.error_code, None, context)?;
     let mut offsets = Vec::new();
-    let mut add = |topic: &Arc<str>, partition, code, offset, leader_epoch, metadata: Option<Str>| {
-        let context = || format!("fetching the committed offset of {topic}-{partition}");
-        coordinator.check(code, None, context)?;
-        if offset >= 0 {
-            let leader_epoch = Some(leader_epoch).filter(|&epoch| epoch >= 0);
-            let metadata = metadata.map(String::from).unwrap_or_default();
-            offsets
-                .push(((Arc::clone(topic), partition), CommittedOffset { offset, leader_epoch, metadata }));
-        }
-        Ok::<(), Error>(())
-    };
-    for topic in &response.topics {
-        let name: Arc<str> = Arc::from(&*topic.name);
-        for found in &topic.partitions {
-            let (offset, epoch) = (found.committed_offset, found.committed_leader_epoch);
-            add(&name, found.partition_index, found.error_code, offset, epoch, found.metadata)?;
-        }
-    }
     for group in &response.groups {
         coordinator.check(group.error_code, None, context)?;
-        for topic in &group.topics {
-            let name: Arc<str> = Arc::from(&*topic.name);
-            for found in &topic.partitions {
-                let (offset, epoch) = (found.committed_offset, found.committed_leader_epoch);
-                add(&name, found.partition_index, found.error_code, offset, epoch, found.metadata)?;
+    }
+    for topic in response.groups.iter().flat_map(|group| group.topics).chain(&response.topics) {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        for found in &topic.partitions {
+            let partition = found.partition_index;
+            let context = || format!("fetching the committed offset of {name}-{partition}");
+            coordinator.check(found.error_code, None, context)?;
+            if found.committed_offset >= 0 {
+                let committed = CommittedOffset {
+                    offset: found.committed_offset,
+                    leader_epoch: Some(found.committed_leader_epoch).filter(|&epoch| epoch >= 0),
+                    metadata: found.metadata.map(String::from).unwrap_or_default(),
+                };
+                offsets.push(((Arc::clone(&name), partition), committed));
             }
         }
     }

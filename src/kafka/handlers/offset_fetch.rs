@@ -11,11 +11,10 @@ use crate::engine::api::TopicRef;
 use crate::engine::api::group::{CommittedOffset, Committer, FetchOffsetsRequest, FetchedOffsets};
 use crate::types::TopicId;
 use crate::wire::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse, OffsetFetchResponseGroup,
-    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
 };
-use crate::wire::{ErrorCode, Str};
+use crate::wire::{Array, ErrorCode, Str};
 
 /// From here on null instead of topics asks for all of them.
 const ALL_TOPICS_FROM: i16 = 2;
@@ -30,21 +29,10 @@ pub(in crate::kafka) fn handle(call: &Call, request: &OffsetFetchRequest) -> Off
         let groups = request.groups.iter().map(|group| fetch_group(call, &group));
         return OffsetFetchResponse { groups: groups.collect(), ..Default::default() };
     }
-    let topics = request.topics.as_ref().map(|topics| {
-        let topics = topics.iter().map(|topic| {
-            (TopicRef::Name(Arc::from(topic.name.as_str())), topic.partition_indexes.iter().collect())
-        });
-        topics.collect()
-    });
+    let topics = request.topics.as_ref().map(|topics| wanted(call, topics));
     let fetch = FetchOffsetsRequest { group: request.group_id.as_str().into(), member: None, topics };
     match call.broker.engine.fetch_offsets(&fetch) {
-        Ok(fetched) => {
-            let topics = fetched.iter().map(|topic| OffsetFetchResponseTopic {
-                name: name_of(&topic.topic),
-                partitions: topic.partitions.iter().map(old_partition).collect(),
-            });
-            OffsetFetchResponse { topics: topics.collect(), ..Default::default() }
-        }
+        Ok(fetched) => OffsetFetchResponse { topics: told(call, &fetched), ..Default::default() },
         Err(error) => old_refusal(call, &fetch, group_error_code(&error)),
     }
 }
@@ -54,34 +42,22 @@ fn old_refusal(call: &Call, fetch: &FetchOffsetsRequest, error_code: ErrorCode) 
     if call.version >= ALL_TOPICS_FROM {
         return OffsetFetchResponse { error_code, ..Default::default() };
     }
-    let topics = fetch.topics.iter().flatten().map(|(topic, partitions)| OffsetFetchResponseTopic {
-        name: name_of(topic),
-        partitions: partitions
-            .iter()
-            .map(|&partition_index| OffsetFetchResponsePartition {
-                partition_index,
-                committed_offset: -1,
-                committed_leader_epoch: -1,
-                metadata: Some(Str::default()),
-                error_code,
-            })
-            .collect(),
+    let topics = fetch.topics.iter().flatten().map(|(topic, partitions)| {
+        let refused = partitions.iter().map(|&partition_index| OffsetFetchResponsePartition {
+            partition_index,
+            committed_offset: -1,
+            metadata: Some(Str::default()),
+            error_code,
+            ..Default::default()
+        });
+        let partitions = refused.collect();
+        OffsetFetchResponseTopic { name: name_of(topic), partitions, ..Default::default() }
     });
     OffsetFetchResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn fetch_group(call: &Call, group: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
-    let topics = group.topics.as_ref().map(|topics| {
-        let topics = topics.iter().map(|topic| {
-            let reference = if call.version >= TOPIC_IDS_FROM {
-                TopicRef::Id(topic.topic_id)
-            } else {
-                TopicRef::Name(Arc::from(topic.name.as_str()))
-            };
-            (reference, topic.partition_indexes.iter().collect())
-        });
-        topics.collect()
-    });
+    let topics = group.topics.as_ref().map(|topics| wanted(call, topics));
     let member = (call.version >= EPOCHS_FROM).then(|| Committer {
         name: member_name(&group.member_id.clone().unwrap_or_default(), None),
         generation: group.member_epoch,
@@ -91,7 +67,7 @@ fn fetch_group(call: &Call, group: &OffsetFetchRequestGroup) -> OffsetFetchRespo
     match call.broker.engine.fetch_offsets(&fetch) {
         Ok(fetched) => OffsetFetchResponseGroup {
             group_id: group.group_id.clone(),
-            topics: fetched.iter().map(|topic| topic_of(call, topic)).collect(),
+            topics: told(call, &fetched),
             ..Default::default()
         },
         Err(error) => OffsetFetchResponseGroup {
@@ -102,19 +78,37 @@ fn fetch_group(call: &Call, group: &OffsetFetchRequestGroup) -> OffsetFetchRespo
     }
 }
 
-fn topic_of(call: &Call, fetched: &FetchedOffsets) -> OffsetFetchResponseTopics {
-    let id = match &fetched.topic {
+/// The topics asked for, with their partitions.
+fn wanted(call: &Call, topics: &Array<OffsetFetchRequestTopic>) -> Vec<(TopicRef, Vec<i32>)> {
+    let topic = |topic: OffsetFetchRequestTopic| {
+        let reference = if call.version >= TOPIC_IDS_FROM {
+            TopicRef::Id(topic.topic_id)
+        } else {
+            TopicRef::Name(Arc::from(topic.name.as_str()))
+        };
+        (reference, topic.partition_indexes.iter().collect())
+    };
+    topics.iter().map(topic).collect()
+}
+
+/// What was found, as it is told.
+fn told(call: &Call, fetched: &[FetchedOffsets]) -> Array<OffsetFetchResponseTopic> {
+    let topic = |topic: &FetchedOffsets| OffsetFetchResponseTopic {
+        name: name_of(&topic.topic),
+        topic_id: id_of(call, &topic.topic),
+        partitions: topic.partitions.iter().map(partition_told).collect(),
+    };
+    fetched.iter().map(topic).collect()
+}
+
+fn id_of(call: &Call, topic: &TopicRef) -> TopicId {
+    match topic {
         TopicRef::Id(id) => *id,
         // All were asked for, by one who knows topics by id.
         TopicRef::Name(name) if call.version >= TOPIC_IDS_FROM => {
             call.broker.engine.image().topic_by_name(name).map(|topic| topic.id).unwrap_or_default()
         }
         TopicRef::Name(_) => TopicId::default(),
-    };
-    OffsetFetchResponseTopics {
-        name: name_of(&fetched.topic),
-        topic_id: id,
-        partitions: fetched.partitions.iter().map(new_partition).collect(),
     }
 }
 
@@ -125,34 +119,18 @@ fn name_of(topic: &TopicRef) -> Str {
     }
 }
 
-type Partition = (i32, Result<Option<CommittedOffset>, GroupError>);
-
-/// What a partition is told: offset, leader epoch, metadata, error.
-fn parts((_, fetched): &Partition) -> (i64, i32, Str, ErrorCode) {
-    match fetched {
+fn partition_told(
+    (partition_index, fetched): &(i32, Result<Option<CommittedOffset>, GroupError>),
+) -> OffsetFetchResponsePartition {
+    let (committed_offset, committed_leader_epoch, metadata, error_code) = match fetched {
         Ok(Some(committed)) => {
             (committed.offset, committed.leader_epoch, Str::from(&*committed.metadata), ErrorCode::NONE)
         }
         Ok(None) => (-1, -1, Str::default(), ErrorCode::NONE),
         Err(error) => (-1, -1, Str::default(), group_error_code(error)),
-    }
-}
-
-fn old_partition(partition: &Partition) -> OffsetFetchResponsePartition {
-    let (committed_offset, committed_leader_epoch, metadata, error_code) = parts(partition);
+    };
     OffsetFetchResponsePartition {
-        partition_index: partition.0,
-        committed_offset,
-        committed_leader_epoch,
-        metadata: Some(metadata),
-        error_code,
-    }
-}
-
-fn new_partition(partition: &Partition) -> OffsetFetchResponsePartitions {
-    let (committed_offset, committed_leader_epoch, metadata, error_code) = parts(partition);
-    OffsetFetchResponsePartitions {
-        partition_index: partition.0,
+        partition_index: *partition_index,
         committed_offset,
         committed_leader_epoch,
         metadata: Some(metadata),

@@ -1,4 +1,6 @@
 //! OffsetFetch: how far groups have come.
+//!
+//! Up to version 7 about one group, from version 8 on about many; what is said of each topic is the same.
 
 use crate::types::TopicId;
 use crate::wire::{Array, ErrorCode, Str};
@@ -17,7 +19,8 @@ messages! {
 
     /// The partitions of one topic.
     struct OffsetFetchRequestTopic {
-        name: Str,
+        name: Str [0..=9],
+        topic_id: TopicId [10..],
         partition_indexes: Array<i32>,
     }
 
@@ -27,14 +30,7 @@ messages! {
         member_id: Option<Str> [9..],
         member_epoch: i32 [9..] = -1,
         /// Null asks for all topics.
-        topics: Option<Array<OffsetFetchRequestTopics>> [8..],
-    }
-
-    /// The partitions of one topic.
-    struct OffsetFetchRequestTopics {
-        name: Str [8..=9],
-        topic_id: TopicId [10..],
-        partition_indexes: Array<i32> [8..],
+        topics: Option<Array<OffsetFetchRequestTopic>> [8..],
     }
 
     /// The offsets of the group, or of each.
@@ -47,7 +43,8 @@ messages! {
 
     /// The offsets of one topic.
     struct OffsetFetchResponseTopic {
-        name: Str,
+        name: Str [0..=9],
+        topic_id: TopicId [10..],
         partitions: Array<OffsetFetchResponsePartition>,
     }
 
@@ -56,7 +53,7 @@ messages! {
         partition_index: i32,
         /// -1 when there is none.
         committed_offset: i64,
-        committed_leader_epoch: i32 [5..=7] = -1,
+        committed_leader_epoch: i32 [5..] = -1,
         metadata: Option<Str>,
         error_code: ErrorCode,
     }
@@ -64,24 +61,7 @@ messages! {
     /// The offsets of one group.
     struct OffsetFetchResponseGroup {
         group_id: Str [8..],
-        topics: Array<OffsetFetchResponseTopics> [8..],
-        error_code: ErrorCode [8..],
-    }
-
-    /// The offsets of one topic.
-    struct OffsetFetchResponseTopics {
-        name: Str [8..=9],
-        topic_id: TopicId [10..],
-        partitions: Array<OffsetFetchResponsePartitions> [8..],
-    }
-
-    /// The offset of one partition.
-    struct OffsetFetchResponsePartitions {
-        partition_index: i32 [8..],
-        /// -1 when there is none.
-        committed_offset: i64 [8..],
-        committed_leader_epoch: i32 [8..] = -1,
-        metadata: Option<Str> [8..],
+        topics: Array<OffsetFetchResponseTopic> [8..],
         error_code: ErrorCode [8..],
     }
 }

@@ -1,16 +1,16 @@
 //! The requests that the script is made of.
 
 use bytes::Bytes;
-use millrace::wire::Str;
 use millrace::wire::messages::heartbeat::HeartbeatRequest;
 use millrace::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use millrace::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use millrace::wire::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic,
 };
 use millrace::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+use millrace::wire::{Array, Str};
 
 pub(super) fn text(text: &str) -> Str {
     Str::from(text)
@@ -81,25 +81,24 @@ pub(super) fn commit(
     }
 }
 
-pub(super) fn fetch(group: &str, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
-    let topics = topics.map(|topics| {
-        let topics = topics.iter().map(|(name, partitions)| OffsetFetchRequestTopic {
-            name: text(name),
-            partition_indexes: partitions.to_vec().into(),
-        });
-        topics.collect()
-    });
-    OffsetFetchRequest { group_id: text(group), topics, ..Default::default() }
-}
+/// Topics with their partitions; None for all.
+type Wanted<'a> = Option<&'a [(&'a str, &'a [i32])]>;
 
-pub(super) fn fetch_group(group: &str, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequestGroup {
-    let topics = topics.map(|topics| {
-        let topics = topics.iter().map(|(name, partitions)| OffsetFetchRequestTopics {
+fn wanted(topics: Wanted<'_>) -> Option<Array<OffsetFetchRequestTopic>> {
+    topics.map(|topics| {
+        let topics = topics.iter().map(|(name, partitions)| OffsetFetchRequestTopic {
             name: text(name),
             partition_indexes: partitions.to_vec().into(),
             ..Default::default()
         });
         topics.collect()
-    });
-    OffsetFetchRequestGroup { group_id: text(group), topics, ..Default::default() }
+    })
+}
+
+pub(super) fn fetch(group: &str, topics: Wanted<'_>) -> OffsetFetchRequest {
+    OffsetFetchRequest { group_id: text(group), topics: wanted(topics), ..Default::default() }
+}
+
+pub(super) fn fetch_group(group: &str, topics: Wanted<'_>) -> OffsetFetchRequestGroup {
+    OffsetFetchRequestGroup { group_id: text(group), topics: wanted(topics), ..Default::default() }
 }

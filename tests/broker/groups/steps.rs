@@ -16,7 +16,7 @@ use millrace::wire::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use millrace::wire::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic,
 };
 use millrace::wire::messages::sync_group::SyncGroupRequest;
 
@@ -144,7 +144,7 @@ pub(super) async fn offsets(script: &mut Script) {
         let request = OffsetFetchRequest { groups: vec![group].into(), ..Default::default() };
         script.ask(&format!("as {member:?} of epoch {epoch}"), 9, &request).await;
     }
-    let unknown = OffsetFetchRequestTopics {
+    let unknown = OffsetFetchRequestTopic {
         topic_id: TopicId([9; 16]),
         partition_indexes: vec![0].into(),
         ..Default::default()
