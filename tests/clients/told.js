@@ -9,8 +9,6 @@ const BROKER = process.env.BROKER
 const ONLY = process.env.ONLY || ''
 const behaviours = []
 
-// The behaviour cannot be shown yet, because the broker does not serve what this client needs for it.
-class Later extends Error {}
 // The behaviour cannot be tried in this run.
 class CannotTry extends Error {}
 
@@ -76,7 +74,7 @@ const tellAll = async () => {
       await action()
       tell('ok', name)
     } catch (error) {
-      const word = error instanceof Later ? 'later' : error instanceof CannotTry ? 'skip' : 'fail'
+      const word = error instanceof CannotTry ? 'skip' : 'fail'
       failed ||= word === 'fail'
       const at = word === 'fail' ? /suites\/[^:]+:(\d+)/.exec(error.stack || '') : null
       tell(word, name, `${at ? `line ${at[1]}: ` : ''}${error.message}`.replace(/\s+/g, ' ').slice(0, 600))
@@ -85,4 +83,4 @@ const tellAll = async () => {
   process.exit(failed ? 1 : 0)
 }
 
-module.exports = { BROKER, Later, behaviour, lacks, topic, equal, check, until, restartable, tellAll }
+module.exports = { BROKER, behaviour, lacks, topic, equal, check, until, restartable, tellAll }

@@ -5,22 +5,17 @@
 // npm: zstd-codec@0.1.5
 //
 // kafkajs: the newest, and one of 2022 (2.0 spins without end while its broker is away). It has gzip alone; the other
-// codecs are registered as its manual says.
-//
-// It reads by consumer group only. Where the broker has none yet, what it wrote is read by the bundled client, and the
-// behaviour is told as one for later: written by kafkajs and right, but not read by it.
+// codecs are registered as its manual says. It reads by consumer group only.
 'use strict'
 
-const { execFile } = require('child_process')
 const crypto = require('crypto')
-const { promisify } = require('util')
 const {
   CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, Partitioners, logLevel,
 } = require('kafkajs')
 const SnappyCodec = require('kafkajs-snappy')
 const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
-const { BROKER, Later, behaviour, lacks, topic, equal, check, until, restartable, tellAll } = require('../told.js')
+const { BROKER, behaviour, lacks, topic, equal, check, until, restartable, tellAll } = require('../told.js')
 
 CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec
 // Not lz4js: its frames have blocks that depend on each other, which the Java clients cannot read and Kafka refuses.
@@ -37,9 +32,6 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 const connect = address => new Kafka({ brokers: [address], clientId: 'suite', logLevel: logLevel.NOTHING })
 const kafka = connect(BROKER)
 const admin = kafka.admin()
-const NO_GROUPS = 'kafkajs reads by consumer group only, and this broker has none yet'
-// Whether the broker has consumer groups; asked once, before the behaviours.
-let groups = true
 
 // === what the behaviours are made of ===
 
@@ -87,7 +79,6 @@ const asNumbers = (count, start = 0) => numbers(count, start).map(each => each.v
 
 // Starts a consumer group of its own at an offset of each partition; `found` fills until `stop`.
 const follow = async (name, { partitions = [0], offset = 0, from = kafka, ...options } = {}) => {
-  if (!groups) throw new Later(NO_GROUPS)
   const consumer = from.consumer({ groupId: topic('group'), maxWaitTimeInMs: 100, ...options })
   const found = []
   await consumer.connect()
@@ -105,27 +96,10 @@ const follow = async (name, { partitions = [0], offset = 0, from = kafka, ...opt
   return { found, stop: () => consumer.disconnect() }
 }
 
-// What the bundled client reads, in the same form.
-const bundled = async name => {
-  const bytes = field => (field === null ? null : Buffer.from(field.base64, 'base64'))
-  const { stdout } = await promisify(execFile)(process.env.MILLRACE,
-    ['consume', name, '--exit', '--json', '--base64', '-b', BROKER], { maxBuffer: 1 << 28 })
-  return stdout.split('\n').filter(Boolean).map(line => JSON.parse(line)).map(each => ({
-    partition: each.partition, offset: each.offset, key: bytes(each.key), value: bytes(each.value),
-    timestamp: each.timestamp, headers: each.headers.map(([key, value]) => [key.base64
-      ? bytes(key).toString() : key, bytes(value)]),
-  }))
-}
-
 const offsets = async name => (await admin.fetchTopicOffsets(name)).sort((a, b) => a.partition - b.partition)
 
 // Checks every record of a topic, in the order of partitions and offsets.
 const reads = async (name, judge, options = {}) => {
-  if (!groups) {
-    const records = await bundled(name)
-    judge(records.sort((a, b) => a.partition - b.partition || a.offset - b.offset))
-    throw new Later(`${NO_GROUPS}; what it wrote was read by the bundled client and is right`)
-  }
   const wanted = (await offsets(name)).reduce((sum, each) => sum + Number(each.high) - Number(each.low), 0)
   const reader = await follow(name, options)
   try {
@@ -421,22 +395,21 @@ behaviour('goes on after a restart', () => restartable(async (address, restart) 
   const thereAdmin = there.admin()
   await thereAdmin.connect()
   const name = await create(topic('restart'), 1, {}, thereAdmin)
-  const reader = groups ? await follow(name, { from: there }) : null
+  const reader = await follow(name, { from: there })
   try {
     await withProducer({ idempotent: true, maxInFlightRequests: 5 }, async producer => {
       const send = start => producer.send({ topic: name, messages: numbers(10, start) })
       equal(Number((await send(0))[0].baseOffset), 0, 'the offset before')
-      if (reader) await until(() => reader.found.length >= 10, 'what came before')
+      await until(() => reader.found.length >= 10, 'what came before')
       await restart()
       equal(Number((await send(10))[0].baseOffset), 10, 'the offset after')
     }, there)
-    if (!reader) throw new Later(`${NO_GROUPS}; its producer went on`)
     await until(() => reader.found.at(-1)?.offset === 19, 'what came after')
     // Its group begins again at the beginning, since nothing was committed: each offset at least once, in order.
     const seen = [...new Set(reader.found.map(each => each.offset))]
     equal(seen, Array.from({ length: 20 }, (_, n) => n), 'the offsets read')
   } finally {
-    await reader?.stop()
+    await reader.stop()
     await thereAdmin.disconnect()
   }
 }))
@@ -448,10 +421,6 @@ lacks('leader epoch after a restart', 'knows no leader epochs')
 
 const main = async () => {
   await admin.connect()
-  groups = await admin.listGroups().then(() => true, error => {
-    if (/API/i.test(error.name) || /API/i.test(error.message)) return false
-    throw error
-  })
   await tellAll()
 }
 main()
