@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{name_of, shown};
-use crate::cli::broker::BrokerArgs;
+use super::{ShowArgs, name_of, shown};
 use crate::cli::failure::Failure;
-use crate::client::{Admin, GroupDescription, MemberDescription, TopicPartition};
+use crate::client::{GroupDescription, MemberDescription, TopicPartition};
 
 /// Options of `millrace group describe`.
 #[derive(Debug, clap::Args)]
@@ -16,26 +15,16 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "GROUP")]
     groups: Vec<String>,
     #[command(flatten)]
-    broker: BrokerArgs,
-    /// A JSON object per group and line.
-    #[arg(long)]
-    json: bool,
+    show: ShowArgs,
 }
 
 /// Runs the subcommand.
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
-    let admin = Admin::new(&args.broker.connect().await?);
+    let admin = args.show.admin().await?;
     let mut stdout = io::stdout().lock();
     for (index, group_id) in args.groups.iter().enumerate() {
         let group = admin.describe_group(group_id).await?;
-        if args.json {
-            writeln!(stdout, "{}", described_json(&group))?;
-        } else {
-            if index > 0 {
-                writeln!(stdout)?;
-            }
-            print_described(&mut stdout, &group)?;
-        }
+        args.show.print(&mut stdout, index, || described_json(&group), |out| print_described(out, &group))?;
     }
     Ok(())
 }

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::name_of;
-use crate::cli::broker::BrokerArgs;
+use super::{ShowArgs, name_of};
 use crate::cli::failure::Failure;
 use crate::client::{Admin, ErrorCode, GroupDescription, PartitionLag};
 
@@ -21,31 +20,30 @@ pub(super) struct Args {
     #[arg(value_name = "GROUP")]
     groups: Vec<String>,
     #[command(flatten)]
-    broker: BrokerArgs,
-    /// A JSON object per group and line.
-    #[arg(long)]
-    json: bool,
+    show: ShowArgs,
 }
 
 /// Runs the subcommand.
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
-    let admin = Admin::new(&args.broker.connect().await?);
+    let admin = args.show.admin().await?;
+    if args.groups.is_empty() { all(args, &admin).await } else { named(args, &admin).await }
+}
+
+/// Each partition of the groups that were named.
+async fn named(args: &Args, admin: &Admin) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    if !args.groups.is_empty() {
-        for (index, group_id) in args.groups.iter().enumerate() {
-            let group = admin.describe_group(group_id).await?;
-            let partitions = admin.group_lag(&group).await?;
-            if args.json {
-                writeln!(stdout, "{}", lag_json(&group, &partitions))?;
-            } else {
-                if index > 0 {
-                    writeln!(stdout)?;
-                }
-                print_lag(&mut stdout, &group, &partitions)?;
-            }
-        }
-        return Ok(());
+    for (index, group_id) in args.groups.iter().enumerate() {
+        let group = admin.describe_group(group_id).await?;
+        let partitions = admin.group_lag(&group).await?;
+        let json = || lag_json(&group, &partitions);
+        args.show.print(&mut stdout, index, json, |out| print_lag(out, &group, &partitions))?;
     }
+    Ok(())
+}
+
+/// A line for each group that shares topics.
+async fn all(args: &Args, admin: &Admin) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
     for listing in admin.list_groups(&[]).await? {
         if !listing.shares_topics() {
             continue;
@@ -57,17 +55,20 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         };
         let partitions = admin.group_lag(&group).await?;
-        if args.json {
-            writeln!(stdout, "{}", lag_json(&group, &partitions))?;
-        } else {
-            let (count, members) = (partitions.len(), group.members.len());
-            let lag = total(&partitions);
-            writeln!(
-                stdout,
-                "{}  {}  members {members}  partitions {count}  lag {lag}",
-                group.group_id, group.state
-            )?;
-        }
+        // No empty lines between them: each is one.
+        args.show.print(
+            &mut stdout,
+            0,
+            || lag_json(&group, &partitions),
+            |out| {
+                let (count, members, lag) = (partitions.len(), group.members.len(), total(&partitions));
+                writeln!(
+                    out,
+                    "{}  {}  members {members}  partitions {count}  lag {lag}",
+                    group.group_id, group.state
+                )
+            },
+        )?;
     }
     Ok(())
 }

@@ -8,13 +8,16 @@ mod partitions;
 mod plan;
 mod reset;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::Value;
 
 pub(super) use self::lag::partition_json;
-use super::broker;
-use crate::client::{GroupDescription, MemberDescription, TopicPartition};
+use super::broker::{self, BrokerArgs};
+use super::failure::Failure;
+use crate::client::{Admin, GroupDescription, MemberDescription, TopicPartition};
 
 /// Options of `millrace group`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,16 @@ enum Command {
     Delete(delete::Args),
 }
 
+/// What those subcommands share that print something about each group.
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// A JSON object per group and line.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs `millrace group`.
 pub(super) fn run(args: &Args) -> ExitCode {
     match &args.command {
@@ -45,6 +58,31 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Lag(args) => broker::run(lag::run(args)),
         Command::Reset(args) => broker::run(reset::run(args)),
         Command::Delete(args) => broker::run(delete::run(args)),
+    }
+}
+
+// === impl ShowArgs ===
+
+impl ShowArgs {
+    async fn admin(&self) -> Result<Admin, Failure> {
+        Ok(Admin::new(&self.broker.connect().await?))
+    }
+
+    /// Prints the `index`-th of several: its JSON on a line, or its text behind an empty line.
+    fn print<W: Write>(
+        &self,
+        out: &mut W,
+        index: usize,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce(&mut W) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.json {
+            return writeln!(out, "{}", json());
+        }
+        if index > 0 {
+            writeln!(out)?;
+        }
+        text(out)
     }
 }
 
