@@ -7,6 +7,8 @@
 //! - (C) when a reader's last epoch has diverged from the log;
 //! - (D) when `max_wait` is over, with what is there.
 //!
+//! A fetch whose client has gone waits no longer: what it holds is free at once, however long it was to wait.
+//!
 //! Bytes that were appended lately are read on the calling thread, since they are in memory; older ones on the pool,
 //! which brings them into memory first, so that a network thread never waits for the disk.
 
@@ -22,7 +24,7 @@ use super::core::{Core, Engine, Key};
 use super::image::MetadataImage;
 use super::partition::Partition;
 use crate::log::ReadRequest;
-use crate::purgatory::DelayedOperation;
+use crate::purgatory::{DelayedOperation, Place};
 use crate::types::{Isolation, LeaderEpoch, Offset};
 
 /// A fetch that waits for data.
@@ -30,6 +32,12 @@ struct DelayedFetch {
     core: std::sync::Weak<Core>,
     plan: Arc<Plan>,
     answer: Mutex<Option<oneshot::Sender<Answer>>>,
+}
+
+/// Takes a waiting fetch off again when its future is dropped, as that of a connection that ended.
+struct Parked<'a> {
+    core: &'a Core,
+    place: Option<Place<Key>>,
 }
 
 /// What a waiting fetch is told.
@@ -95,7 +103,8 @@ impl Engine {
                 plan: Arc::clone(&plan),
                 answer: Mutex::new(Some(sender)),
             };
-            core.purgatory.watch(Arc::new(delayed), keys, deadline);
+            let place = core.purgatory.park(Arc::new(delayed), keys, deadline);
+            let _parked = Parked { core: &core, place };
             match receiver.await {
                 Ok(Answer::Outcomes(outcomes)) => outcomes,
                 Ok(Answer::ReadOnPool) => read_on_pool(&core, &plan).await.outcomes,
@@ -284,6 +293,14 @@ impl DelayedFetch {
         if let Some(sender) = self.answer.lock().take() {
             // A client that is gone wants no answer.
             let _ = sender.send(answer);
+        }
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            self.core.purgatory.withdraw(place);
         }
     }
 }

@@ -15,8 +15,9 @@
 //! | a group's progress passed an offset | offset commit, acknowledgement | wait-until-processed, receipts |
 //! | a record with a correlation id arrived | append to a reply topic | request-reply |
 //!
-//! What always holds: no thread, task or timer per waiting operation; an operation that is done is in no list any
-//! more; a check of one key looks at the operations under that key and at no others, in the order of their arrival.
+//! What always holds: no thread, task or timer per waiting operation; an operation that is done, or that nobody waits for
+//! any more, is in no list; a check of one key looks at the operations under that key and at no others, in the order of
+//! their arrival.
 //! Deliberately absent: a clock. Time is an argument of [`Purgatory::advance`], which one thread calls.
 
 mod wheel;
@@ -37,7 +38,7 @@ use wheel::Wheel;
 /// Something that waits.
 ///
 /// Of one operation, [`try_complete`](Self::try_complete) returns true at most once, or [`expire`](Self::expire) is
-/// called once, never both; the two never run at the same time.
+/// called once, never both; the two never run at the same time. Of one that is withdrawn neither happens any more.
 pub trait DelayedOperation: Send + Sync {
     /// Completes the operation if it can be completed now; whether it was.
     fn try_complete(&self) -> bool;
@@ -56,6 +57,9 @@ pub struct Purgatory<K> {
     /// Told when the earliest deadline has become earlier.
     wake: Box<dyn Fn() + Send + Sync>,
 }
+
+/// Where an operation waits, for whoever may want to [withdraw](Purgatory::withdraw) it.
+pub struct Place<K>(Arc<Entry<K>>);
 
 /// The operations under one key, oldest first.
 type Watchers<K> = BTreeMap<u64, Arc<Entry<K>>>;
@@ -99,8 +103,18 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         keys: impl IntoIterator<Item = K>,
         deadline: Duration,
     ) -> bool {
+        self.park(operation, keys, deadline).is_none()
+    }
+
+    /// As [`Self::watch`]; where it waits, or None when it was completed.
+    pub fn park(
+        &self,
+        operation: Arc<dyn DelayedOperation>,
+        keys: impl IntoIterator<Item = K>,
+        deadline: Duration,
+    ) -> Option<Place<K>> {
         if operation.try_complete() {
-            return true;
+            return None;
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let keys: Box<[K]> = keys.into_iter().collect();
@@ -126,12 +140,23 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         if completed {
             self.wheel.lock().remove(entry.tick, id);
             self.forget(&entry);
-            return true;
+            return None;
         }
         if earlier {
             (self.wake)();
         }
-        false
+        Some(Place(entry))
+    }
+
+    /// Takes off an operation that nobody waits for any more; whether it was still there.
+    pub fn withdraw(&self, place: &Place<K>) -> bool {
+        let Place(entry) = place;
+        if std::mem::replace(&mut *entry.done.lock(), true) {
+            return false;
+        }
+        self.wheel.lock().remove(entry.tick, entry.id);
+        self.forget(entry);
+        true
     }
 
     /// Asks every operation under `key` whether it can be completed now; how many were.
@@ -212,5 +237,11 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
 impl<K> std::fmt::Debug for Purgatory<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Purgatory").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl<K> std::fmt::Debug for Place<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Place").field(&self.0.id).finish()
     }
 }

@@ -83,6 +83,19 @@ fn an_operation_expires_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn what_is_withdrawn_is_kept_nowhere_and_never_ends() {
+    let purgatory = Purgatory::new(|| {});
+    let waiter = Arc::new(Waiter::default());
+    let place = purgatory.park(Arc::clone(&waiter) as _, [1, 2], ms(90_000)).unwrap();
+    assert!(purgatory.withdraw(&place));
+    assert_keeps_nothing(&purgatory);
+    waiter.ready.store(true, Ordering::SeqCst);
+    assert_eq!((purgatory.check(&1), purgatory.advance(ms(100_000))), (0, 0));
+    assert!(!purgatory.withdraw(&place), "it is not there any more");
+    assert_eq!(waiter.ends(), (0, 0));
+}
+
+#[test]
 fn an_earlier_deadline_wakes_the_sleeper_and_a_later_one_does_not() {
     let woken = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&woken);

@@ -111,6 +111,21 @@ async fn deleting_a_topic_wakes_a_fetch_that_waits_for_it() {
     assert_eq!(waiting.await.unwrap()[0].as_ref().unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// It once stayed for all its time, up to 24 days: a client that asked and hung up, over and over, filled the memory.
+#[tokio::test]
+async fn a_fetch_whose_client_has_gone_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    assert!(engine.auto_create(vec!["quiet".into()]).await.is_empty());
+    let mut fetch = Box::pin(engine.fetch(fetch_one("quiet", 0, 2_000_000_000)));
+    let first_poll =
+        std::future::poll_fn(|context| std::task::Poll::Ready(fetch.as_mut().poll(context))).await;
+    assert!(first_poll.is_pending());
+    assert_eq!(engine.waiting_requests(), 1);
+    drop(fetch);
+    assert_eq!(engine.waiting_requests(), 0);
+}
+
 #[tokio::test]
 async fn a_fetch_of_nothing_waits_for_nothing() {
     let dir = tempfile::tempdir().unwrap();
