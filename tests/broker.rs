@@ -12,6 +12,8 @@ mod compaction;
 mod connections;
 #[path = "broker/consumer_groups.rs"]
 mod consumer_groups;
+#[path = "broker/crowds/mod.rs"]
+mod crowds;
 #[path = "broker/fixture.rs"]
 mod fixture;
 #[path = "broker/groups/mod.rs"]

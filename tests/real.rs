@@ -10,3 +10,5 @@ mod groups;
 mod librdkafka;
 #[path = "real/process.rs"]
 mod process;
+#[path = "real/stopped.rs"]
+mod stopped;

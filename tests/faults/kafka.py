@@ -11,9 +11,10 @@ import time
 NONE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR = 0, 2, 56
 UNKNOWN_TOPIC, NOT_LEADER, TIMED_OUT = 3, 6, 7
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
+JOIN_GROUP, SYNC_GROUP, DESCRIBE_GROUPS = 11, 14, 15
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID, ALTER_CONFIGS = 19, 20, 21, 22, 33
 VERSIONS = {PRODUCE: 3, FETCH: 4, LIST_OFFSETS: 1, METADATA: 1, API_VERSIONS: 0, CREATE_TOPICS: 2,
-            DELETE_TOPICS: 1, DELETE_RECORDS: 0, INIT_PRODUCER_ID: 0, ALTER_CONFIGS: 0}
+            JOIN_GROUP: 2, SYNC_GROUP: 1, DESCRIBE_GROUPS: 0, DELETE_TOPICS: 1, DELETE_RECORDS: 0, INIT_PRODUCER_ID: 0, ALTER_CONFIGS: 0}
 
 
 class Refused(Exception):
@@ -158,6 +159,10 @@ class Connection:
             raise ConnectionError("the broker closed the connection in an answer")
         return Reader(data)
 
+    def receive_size(self):
+        """Only how large the next answer is; the answer itself stays on its way."""
+        return struct.unpack(">i", self.socket.recv(4))[0]
+
     def ask(self, key, body):
         self.send(key, body)
         return self.receive()
@@ -184,10 +189,14 @@ class Connection:
 
     # === Fetch and offsets
 
+    def send_fetch(self, topic, partition, offset, max_wait_ms=0, max_bytes=1 << 20, min_bytes=1):
+        self.send(FETCH, struct.pack(">iiiibi", -1, max_wait_ms, min_bytes, max_bytes, 0, 1) + text(topic)
+                  + struct.pack(">iiqi", 1, partition, offset, max_bytes))
+
     def fetch(self, topic, partition, offset, max_wait_ms=0, max_bytes=1 << 20, min_bytes=1):
         """(high watermark, [(offset, value)]), from `offset` on."""
-        answer = self.ask(FETCH, struct.pack(">iiiibi", -1, max_wait_ms, min_bytes, max_bytes, 0, 1) + text(topic)
-                          + struct.pack(">iiqi", 1, partition, offset, max_bytes))
+        self.send_fetch(topic, partition, offset, max_wait_ms, max_bytes, min_bytes)
+        answer = self.receive()
         answer.take("ii"), answer.text()
         _, _, code, high_watermark, _, aborted = answer.take("iihqqi")
         if code:
@@ -286,3 +295,31 @@ class Connection:
         if code:
             raise Refused(code, "InitProducerId")
         return producer_id
+
+    # === Groups
+
+    def join_alone(self, group, session_ms, rebalance_ms=600_000):
+        """Becomes the only member of a classic group."""
+        answer = self.ask(JOIN_GROUP, text(group) + struct.pack(">ii", session_ms, rebalance_ms) + text("")
+                          + text("faults") + struct.pack(">i", 1) + text("any") + struct.pack(">i", 0))
+        answer.take("i")
+        code, generation = answer.take("hi")
+        if code:
+            raise Refused(code, f"join {group}")
+        answer.text(), answer.text()
+        member = answer.text()
+        answer = self.ask(SYNC_GROUP, text(group) + struct.pack(">i", generation) + text(member)
+                          + struct.pack(">i", 0))
+        answer.take("i")
+        code = answer.take("h")
+        if code:
+            raise Refused(code, f"sync {group}")
+
+    def group_state(self, group):
+        answer = self.ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + text(group))
+        answer.take("i")
+        code = answer.take("h")
+        if code:
+            raise Refused(code, f"describe {group}")
+        answer.text()
+        return answer.text()

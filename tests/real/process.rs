@@ -21,6 +21,10 @@ impl Broker {
         for setting in settings {
             command.arg("--set").arg(setting);
         }
+        // What is meant for the tests is no setting of the broker.
+        for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("MILLRACE_")) {
+            command.env_remove(variable);
+        }
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -44,10 +48,14 @@ impl Broker {
         self.child.wait().expect("the broker is our child");
     }
 
+    /// Sends a signal by its name: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
     /// SIGTERM, and waits for the exit status.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there").success());
+        self.signal("TERM");
         self.child.wait().expect("the broker is our child")
     }
 }
@@ -57,4 +65,10 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a process a signal by its name.
+pub(crate) fn signal(name: &str, pid: u32) {
+    let words = [format!("-{name}"), pid.to_string()];
+    assert!(Command::new("kill").args(words).status().expect("kill is there").success());
 }

@@ -1,13 +1,11 @@
 //! Everything at once, and the good client that must notice nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::good::GoodClient;
-use super::victim::{Memory, Victim};
+use super::victim::{Victim, Watch};
 use super::{bombs, frames, is_timed, memory, poison, slow, storm};
 
 /// What the good client may wait for an acknowledgement or a record, 99 times of 100; on a disk that takes longer even
@@ -17,31 +15,6 @@ const P99: Duration = Duration::from_millis(50);
 const ALONE: Duration = Duration::from_secs(2);
 /// What the broker may grow by.
 const GROWTH_BYTES: u64 = 256 << 20;
-
-/// Watches a process's memory from a thread of its own.
-struct Watch {
-    peak: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Watch {
-    fn start(pid: u32) -> Self {
-        let watch = Self { peak: Arc::default(), stop: Arc::default() };
-        let (peak, stop) = (Arc::clone(&watch.peak), Arc::clone(&watch.stop));
-        std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                peak.fetch_max(Memory::of(pid).resident_bytes, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        watch
-    }
-
-    fn peak(&self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.peak.load(Ordering::Relaxed)
-    }
-}
 
 #[tokio::test]
 async fn a_good_client_notices_nothing_of_hostile_ones() {
@@ -81,7 +54,7 @@ async fn a_good_client_notices_nothing_of_hostile_ones() {
     println!("{:?}: dribbling clients were cut after {first:?} to {last:?}", begun.elapsed());
     drop(half);
 
-    let grown = watch.peak().saturating_sub(before);
+    let grown = watch.peak().resident_bytes.saturating_sub(before);
     let told = good.stop();
     let (records, ack, read) = (told.records, told.ack_p99, told.read_p99);
     println!("the good client: {records} records, p99 {ack:?} to the ack and {read:?} to be read");

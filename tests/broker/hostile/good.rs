@@ -18,27 +18,27 @@ const RECORDS_PER_CLIENT: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A good client at work.
-pub(super) struct GoodClient {
+pub(crate) struct GoodClient {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Told>,
 }
 
 /// What it has seen.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Records acknowledged, each of them read back once at its offset.
-    pub(super) records: u64,
+    pub(crate) records: u64,
     /// How long an acknowledgement took.
-    pub(super) ack_p99: Duration,
+    pub(crate) ack_p99: Duration,
     /// How long it took from the send until the record was read.
-    pub(super) read_p99: Duration,
+    pub(crate) read_p99: Duration,
     /// When the slowest acknowledgements came, and how long they took: to see which attack was felt.
-    pub(super) slowest: Vec<(Instant, Duration)>,
+    pub(crate) slowest: Vec<(Instant, Duration)>,
 }
 
 impl GoodClient {
     /// Begins, on a topic of its own. Any error it meets shows when it is stopped.
-    pub(super) fn start(broker: SocketAddr, topic: &'static str) -> Self {
+    pub(crate) fn start(broker: SocketAddr, topic: &'static str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -49,7 +49,7 @@ impl GoodClient {
     }
 
     /// Ends, and checks that nothing was lost.
-    pub(super) fn stop(self) -> Told {
+    pub(crate) fn stop(self) -> Told {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the good client met no error")
     }

@@ -10,16 +10,16 @@ mod beside;
 mod bombs;
 mod descriptors;
 mod frames;
-mod good;
+pub(crate) mod good;
 mod memory;
 mod names;
 mod poison;
 mod requests;
-mod slow;
+pub(crate) mod slow;
 mod storm;
-mod victim;
+pub(crate) mod victim;
 
 /// Whether times count: the broker under attack is a build made for speed.
-fn is_timed() -> bool {
+pub(crate) fn is_timed() -> bool {
     std::env::var_os("HOSTILE_BROKER").is_some()
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use millrace::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millrace::wire::messages::metadata::MetadataRequest;
 use millrace::wire::{ErrorCode, Str, encode_request};
@@ -15,7 +16,9 @@ use super::victim::Victim;
 use crate::fixture::{Client, batch, only, produce};
 
 /// A topic with more in it than one answer.
-pub(super) const FEED: &str = "feed";
+pub(crate) const FEED: &str = "feed";
+/// How many records of a megabyte it has.
+pub(crate) const FEED_RECORDS: i64 = 58;
 /// The largest answer asked for.
 const ANSWER_BYTES: i32 = 50 << 20;
 
@@ -54,18 +57,18 @@ pub(super) async fn dribble(broker: SocketAddr, count: usize) -> (Duration, Dura
 }
 
 /// Makes [`FEED`] with 56 MiB in it.
-pub(super) async fn fill_feed(broker: SocketAddr) {
+pub(crate) async fn fill_feed(broker: SocketAddr) {
     let mut client = Client::connect(broker).await;
     client.make_topic(FEED).await;
     let megabyte = vec![b'x'; 1_000_000];
-    for _ in 0..58 {
+    for _ in 0..FEED_RECORDS {
         let response = client.ask(&produce(FEED, -1, batch(&[&megabyte])), 9).await;
         assert_eq!(only(&response).error_code, ErrorCode::NONE);
     }
 }
 
-/// `count` clients that each ask for 50 MiB twice and read nothing.
-pub(super) async fn greedy(broker: SocketAddr, count: usize) -> Vec<TcpStream> {
+/// A request for 50 MiB of the feed.
+pub(crate) fn greedy_frame() -> Bytes {
     let partition = FetchPartition { partition_max_bytes: ANSWER_BYTES, ..Default::default() };
     let topic = FetchTopic {
         topic: Str::from_static(FEED),
@@ -80,7 +83,12 @@ pub(super) async fn greedy(broker: SocketAddr, count: usize) -> Vec<TcpStream> {
         topics: vec![topic].into(),
         ..Default::default()
     };
-    let frame = encode_request(&request, 4, 1, None).unwrap().into_bytes();
+    encode_request(&request, 4, 1, None).unwrap().into_bytes()
+}
+
+/// `count` clients that each ask for 50 MiB twice and read nothing.
+pub(super) async fn greedy(broker: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let frame = greedy_frame();
     let mut clients = Vec::new();
     for _ in 0..count {
         let mut client = connect_from(5, broker).await;
@@ -92,7 +100,7 @@ pub(super) async fn greedy(broker: SocketAddr, count: usize) -> Vec<TcpStream> {
 }
 
 /// Waits until the broker has cut all of them, which shows without reading.
-pub(super) async fn are_cut(clients: &[TcpStream]) {
+pub(crate) async fn are_cut(clients: &[TcpStream]) {
     for client in clients {
         let cut = client.ready(Interest::ERROR);
         tokio::time::timeout(PATIENCE, cut).await.expect("a client that never reads was not cut").unwrap();

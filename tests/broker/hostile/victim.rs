@@ -4,34 +4,43 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 /// A running broker; killed when dropped.
-pub(super) struct Victim {
+pub(crate) struct Victim {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     settings: Vec<String>,
-    pub(super) dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 /// What a process has of memory.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// All of it, mapped files included.
-    pub(super) resident_bytes: u64,
+    pub(crate) resident_bytes: u64,
     /// What no file backs.
-    pub(super) anonymous_bytes: u64,
+    pub(crate) anonymous_bytes: u64,
+}
+
+/// Watches a process's memory from a thread of its own.
+pub(crate) struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Memory>,
 }
 
 impl Victim {
     /// Starts a broker on an empty directory. `settings` are `key=value`.
-    pub(super) fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         Self::start_with_limit(settings, None)
     }
 
     /// As [`Victim::start`], with so many file descriptors.
-    pub(super) fn start_with_limit(settings: &[&str], descriptors: Option<u32>) -> Self {
+    pub(crate) fn start_with_limit(settings: &[&str], descriptors: Option<u32>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let (child, address) = spawn(dir.path().join("data"), &settings, descriptors);
@@ -39,22 +48,28 @@ impl Victim {
     }
 
     /// `kill -9`, and another start on the same directory, at another port.
-    pub(super) fn kill_and_start_again(&mut self) {
+    pub(crate) fn kill_and_start_again(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         (self.child, self.address) = spawn(self.dir.path().join("data"), &self.settings, None);
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    /// Sends a signal by its name: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let words = [format!("-{name}"), self.pid().to_string()];
+        assert!(Command::new("kill").args(words).status().unwrap().success());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn memory(&self) -> Memory {
+    pub(crate) fn memory(&self) -> Memory {
         Memory::of(self.pid())
     }
 
     /// Processor time used so far, in ticks of 10 ms.
-    pub(super) fn cpu_ticks(&self) -> u64 {
+    pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         // The name in brackets may hold anything; utime and stime are the 12th and 13th field after it.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -63,13 +78,37 @@ impl Victim {
 }
 
 impl Memory {
-    pub(super) fn of(pid: u32) -> Self {
+    fn of(pid: u32) -> Self {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
         };
         Self { resident_bytes: field("VmRSS:"), anonymous_bytes: field("RssAnon:") }
+    }
+}
+
+impl Watch {
+    pub(crate) fn start(pid: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut peak = Memory::of(pid);
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+                let now = Memory::of(pid);
+                peak.resident_bytes = peak.resident_bytes.max(now.resident_bytes);
+                peak.anonymous_bytes = peak.anonymous_bytes.max(now.anonymous_bytes);
+            }
+            peak
+        });
+        Self { stop, thread }
+    }
+
+    /// The most that it had, of either kind.
+    pub(crate) fn peak(self) -> Memory {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
     }
 }
 
@@ -93,6 +132,10 @@ fn spawn(dir: PathBuf, settings: &[String], descriptors: Option<u32>) -> (Child,
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
     for setting in settings {
         command.args(["--set", setting]);
+    }
+    // What is meant for the tests is no setting of the broker.
+    for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("MILLRACE_")) {
+        command.env_remove(variable);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
