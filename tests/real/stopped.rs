@@ -32,6 +32,9 @@ const SETTINGS: [&str; 6] = [
     "group.consumer.heartbeat.interval.ms=100",
 ];
 
+/// The number at each partition's offset.
+type Places = BTreeMap<(i32, i64), u64>;
+
 /// What a member tells.
 enum Told {
     /// What it owns now.
@@ -52,7 +55,7 @@ struct Heard {
 struct Writer {
     written: watch::Receiver<u64>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<(BTreeMap<(i32, i64), u64>, u64)>,
+    task: JoinHandle<(Places, u64)>,
 }
 
 /// A broker with the topic.
@@ -127,7 +130,7 @@ impl Writer {
                 deliveries.push(topic.send(&record).await.unwrap());
                 tell.send_replace(number + 1);
             }
-            let mut places = BTreeMap::new();
+            let mut places = Places::new();
             for (number, delivery) in deliveries.into_iter().enumerate() {
                 let told = delivery.wait().await.expect("what is tried long enough is acknowledged");
                 let before = places.insert((told.partition, told.offset.unwrap()), number as u64);
@@ -148,7 +151,7 @@ impl Writer {
     }
 
     /// Where each number is, and how many batches were sent again.
-    async fn stop(self) -> (BTreeMap<(i32, i64), u64>, u64) {
+    async fn stop(self) -> (Places, u64) {
         self.stop.send_replace(true);
         self.task.await.unwrap()
     }
@@ -224,10 +227,10 @@ impl Scene {
 }
 
 /// What is in the log, as somebody sees it who is in no group.
-async fn read_log(client: &Client, count: usize) -> BTreeMap<(i32, i64), u64> {
+async fn read_log(client: &Client, count: usize) -> Places {
     let mut consumer = Consumer::new(client, ConsumerConfig::default());
     consumer.assign_topic(TOPIC, StartAt::Beginning).await.unwrap();
-    let mut places = BTreeMap::new();
+    let mut places = Places::new();
     loop {
         // When all is there, what should not be there may still come.
         let records = consumer.poll(if places.len() < count { PATIENCE } else { SESSION / 5 }).await.unwrap();
@@ -241,6 +244,7 @@ async fn read_log(client: &Client, count: usize) -> BTreeMap<(i32, i64), u64> {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what was measured, for whoever runs it with --nocapture")]
 async fn the_broker_stops(protocol: GroupProtocol) {
     let mut scene = Scene::new().await;
     scene.member(0, protocol).await;

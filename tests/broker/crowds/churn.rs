@@ -230,6 +230,7 @@ impl Crowd {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what was measured, for whoever runs it with --nocapture")]
 async fn storm(victim: &Victim, protocol: Protocol, members: usize, per_second: u32, length: Duration) {
     let alone = GoodClient::start(victim.address, "alone");
     tokio::time::sleep(ALONE).await;
@@ -259,6 +260,7 @@ async fn storm(victim: &Victim, protocol: Protocol, members: usize, per_second: 
 }
 
 /// A broker that stands still for longer than every session, and goes on.
+#[expect(clippy::print_stdout, reason = "what was measured, for whoever runs it with --nocapture")]
 async fn pause(victim: &Victim, protocol: Protocol) {
     let mut crowd = Crowd::start(victim, protocol, 50);
     crowd.churn(10, Duration::from_secs(1)).await;
