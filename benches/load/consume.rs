@@ -1,13 +1,13 @@
 //! As fast as the broker gives it: everything that a topic holds, once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Target;
-use crate::process::Process;
+use crate::measured::Meter;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -40,9 +40,8 @@ pub(crate) fn run(options: &Options) -> Value {
         left += u64::try_from(end - first).unwrap();
         assignment.add_partition_offset(&options.target.topic, partition, Offset::Beginning).unwrap();
     }
-    let process = Process(options.target.pid);
     consumer.assign(&assignment).unwrap();
-    let (start, used) = (Instant::now(), process.cpu_seconds());
+    let meter = Meter::start(options.target.pid);
     let (mut bytes, mut records) = (0u64, 0u64);
     while left > 0 && bytes < options.bytes {
         let Some(message) = consumer.poll(Duration::from_secs(10)) else {
@@ -52,14 +51,5 @@ pub(crate) fn run(options: &Options) -> Value {
         records += 1;
         left -= 1;
     }
-    let (seconds, now_used) = (start.elapsed().as_secs_f64(), process.cpu_seconds());
-    let gigabytes = bytes as f64 / 1e9;
-    json!({
-        "megabytes_per_second": gigabytes * 1e3 / seconds,
-        "records_per_second": records as f64 / seconds,
-        "gigabytes": gigabytes,
-        "user_seconds_per_gb": (now_used.0 - used.0) / gigabytes,
-        "system_seconds_per_gb": (now_used.1 - used.1) / gigabytes,
-        "cpu_seconds_per_gb": (now_used.0 + now_used.1 - used.0 - used.1) / gigabytes,
-    })
+    meter.told(records, bytes)
 }

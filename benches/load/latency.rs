@@ -14,7 +14,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::Target;
-use crate::process::Process;
+use crate::measured::Meter;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -117,8 +117,7 @@ pub(crate) fn run(options: &Options) -> Value {
         .set("queue.buffering.max.messages", "1000000")
         .create_with_context(Acknowledged(acknowledged.clone()))
         .unwrap();
-    let process = Process(options.target.pid);
-    let used = process.cpu_seconds();
+    let meter = Meter::start(options.target.pid);
     let all = Duration::from_secs_f64(options.warmup_seconds + options.seconds);
     let (mut value, mut sent, mut due) = (vec![b'v'; options.size.max(8)], 0u64, Duration::ZERO);
     while due < all {
@@ -138,7 +137,7 @@ pub(crate) fn run(options: &Options) -> Value {
             sent += 1;
         }
     }
-    let now_used = process.cpu_seconds();
+    let cpu_seconds = meter.cpu_seconds();
     producer.flush(Duration::from_secs(30)).unwrap();
     if let Some(reader) = reader {
         let since = Instant::now();
@@ -152,7 +151,7 @@ pub(crate) fn run(options: &Options) -> Value {
     json!({
         "ack_ms": acknowledged.told(),
         "read_ms": read.told(),
-        "cpu_share": (now_used.0 + now_used.1 - used.0 - used.1) / all.as_secs_f64(),
+        "cpu_share": cpu_seconds / all.as_secs_f64(),
     })
 }
 

@@ -1,4 +1,5 @@
-//! librdkafka as a load generator (and light clients of our own where it would be the bottleneck), for the comparison of brokers: `benches/side_by_side` runs it against each in turns.
+//! librdkafka as a load generator (and light clients of our own where it would be the bottleneck, or would choose its
+//! requests by itself), for the comparison of brokers: `benches/side_by_side` runs it against each in turns.
 //!
 //! `cargo bench --bench load -- produce --broker 127.0.0.1:9092 --pid 4711` measures a broker that runs already; `--pid` is
 //! its process, whose processor time is told beside the rate. Each command prints one JSON object.
@@ -14,9 +15,11 @@
 mod consume;
 mod groups;
 mod latency;
+mod measured;
 mod parked;
 mod process;
 mod produce;
+mod raw;
 
 use clap::{Args, Parser, Subcommand};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

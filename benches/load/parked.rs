@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 
 use crate::Target;
+use crate::measured::Meter;
 use crate::process::Process;
 
 #[derive(clap::Args)]
@@ -45,9 +46,9 @@ pub(crate) fn run(options: &Options) -> Value {
     // Until the last one is parked: a produce that follows finds it there.
     std::thread::sleep(Duration::from_secs(2));
     let parked = process.anonymous_bytes();
-    let used = process.cpu_seconds();
+    let meter = Meter::start(target.pid);
     std::thread::sleep(Duration::from_secs_f64(options.rest_seconds));
-    let now_used = process.cpu_seconds();
+    let idle_seconds = meter.cpu_seconds();
 
     let producer: BaseProducer = target.config().set("acks", "all").set("linger.ms", "0").create().unwrap();
     let mut micros = Histogram::<u64>::new(3).unwrap();
@@ -75,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Value {
         "connection_kib": each(connected.saturating_sub(memory)),
         "parked_kib": each(parked.saturating_sub(connected)),
         "both_kib": each(parked.saturating_sub(memory)),
-        "idle_core_share": (now_used.0 + now_used.1 - used.0 - used.1) / options.rest_seconds,
+        "idle_core_share": idle_seconds / options.rest_seconds,
         "wake_ms": {
             "p50": micros.value_at_percentile(50.0) as f64 / 1e3,
             "p99": micros.value_at_percentile(99.0) as f64 / 1e3,

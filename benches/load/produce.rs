@@ -8,10 +8,10 @@ use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Target;
-use crate::process::Process;
+use crate::measured::{Meter, Window};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -30,10 +30,8 @@ pub(crate) struct Options {
     /// Records a second at most; as many as the broker takes, if it is 0.
     #[arg(long, default_value_t = 0)]
     rate: u64,
-    #[arg(long, default_value_t = 1.0)]
-    warmup_seconds: f64,
-    #[arg(long, default_value_t = 4.0)]
-    seconds: f64,
+    #[command(flatten)]
+    window: Window,
 }
 
 /// Counts what is acknowledged.
@@ -70,7 +68,6 @@ pub(crate) fn run(options: &Options) -> Value {
         .create_with_context(Acknowledged(Arc::clone(&count)))
         .unwrap();
     let value = vec![b'v'; options.size];
-    let process = Process(options.target.pid);
     let mut partition = 0;
     let mut send_for = |seconds: f64| {
         let start = Instant::now();
@@ -101,18 +98,11 @@ pub(crate) fn run(options: &Options) -> Value {
             }
         }
     };
-    send_for(options.warmup_seconds);
-    let (start, before, used) = (Instant::now(), count.load(Ordering::Relaxed), process.cpu_seconds());
-    send_for(options.seconds);
-    let (records, now_used) = (count.load(Ordering::Relaxed) - before, process.cpu_seconds());
-    let seconds = start.elapsed().as_secs_f64();
+    send_for(options.window.warmup_seconds);
+    let (before, meter) = (count.load(Ordering::Relaxed), Meter::start(options.target.pid));
+    send_for(options.window.seconds);
+    let records = count.load(Ordering::Relaxed) - before;
+    let told = meter.told(records, records * options.size as u64);
     producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
-    let gigabytes = records as f64 * options.size as f64 / 1e9;
-    json!({
-        "megabytes_per_second": gigabytes * 1e3 / seconds,
-        "records_per_second": records as f64 / seconds,
-        "user_seconds_per_gb": (now_used.0 - used.0) / gigabytes,
-        "system_seconds_per_gb": (now_used.1 - used.1) / gigabytes,
-        "cpu_seconds_per_gb": (now_used.0 + now_used.1 - used.0 - used.1) / gigabytes,
-    })
+    told
 }

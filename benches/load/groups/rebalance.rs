@@ -17,9 +17,9 @@ use millrace::wire::{ErrorCode, Str};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Raw, block_on};
 use crate::Target;
-use crate::process::Process;
+use crate::measured::Meter;
+use crate::raw::{Raw, block_on};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -60,7 +60,6 @@ pub(crate) fn run(options: &Options) -> Value {
 }
 
 async fn measure(options: &Options) -> Value {
-    let process = Process(options.target.pid);
     let group = group_id(&options.target);
     Raw::connect(&options.target.broker).await.await_coordinator(&group).await;
     let mut members = Members { knows: Vec::new(), go: Vec::new() };
@@ -71,7 +70,7 @@ async fn measure(options: &Options) -> Value {
     members.settled(options).await;
     let formed = start.elapsed();
     let (mut joins, mut leaves) = (Vec::new(), Vec::new());
-    let used = process.cpu_seconds();
+    let meter = Meter::start(options.target.pid);
     for round in 0..options.rounds {
         let start = Instant::now();
         members.join(options, options.count + round);
@@ -82,15 +81,14 @@ async fn measure(options: &Options) -> Value {
         members.settled(options).await;
         leaves.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    let now_used = process.cpu_seconds();
+    let cpu_seconds = meter.cpu_seconds();
     joins.sort_by(f64::total_cmp);
     leaves.sort_by(f64::total_cmp);
     json!({
         "formed_ms": formed.as_secs_f64() * 1e3,
         "join_ms": joins[joins.len() / 2],
         "leave_ms": leaves[leaves.len() / 2],
-        "cpu_seconds_per_rebalance":
-            (now_used.0 + now_used.1 - used.0 - used.1) / (2 * options.rounds) as f64,
+        "cpu_seconds_per_rebalance": cpu_seconds / (2 * options.rounds) as f64,
     })
 }
 
