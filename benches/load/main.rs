@@ -12,7 +12,9 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::print_stderr, reason = "a bench says how it is to be used")]
 
+mod batches;
 mod consume;
+mod fetch;
 mod groups;
 mod latency;
 mod measured;
@@ -20,6 +22,7 @@ mod parked;
 mod process;
 mod produce;
 mod raw;
+mod sparse;
 
 use clap::{Args, Parser, Subcommand};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -46,6 +49,12 @@ enum What {
     Latency(latency::Options),
     /// Many fetches that wait: their memory, what they cost at rest, and how fast the right ones wake.
     Parked(parked::Options),
+    /// Batches of one size to partitions in turn.
+    Batches(batches::Options),
+    /// Fetches of one size, from partitions in turn or from many places of one.
+    Fetch(fetch::Options),
+    /// A long log in the directory of a partition whose broker is stopped, most of it holes.
+    Sparse(sparse::Options),
     /// Offset commits over many connections.
     Commits(groups::commits::Options),
     /// Members that come to a large group and go.
@@ -87,6 +96,9 @@ fn main() {
         What::Consume(options) => consume::run(&options),
         What::Latency(options) => latency::run(&options),
         What::Parked(options) => parked::run(&options),
+        What::Batches(options) => batches::run(&options),
+        What::Fetch(options) => fetch::run(&options),
+        What::Sparse(options) => sparse::run(&options),
         What::Commits(options) => groups::commits::run(&options),
         What::Rebalance(options) => groups::rebalance::run(&options),
         What::Fanout(options) => groups::fanout::run(&options),

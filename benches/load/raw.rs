@@ -5,22 +5,32 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use millrace::record::BatchHeader;
+use millrace::record::{Batch, BatchBuilder, BatchHeader, Compression};
 use millrace::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millrace::wire::messages::find_coordinator::FindCoordinatorRequest;
 use millrace::wire::messages::heartbeat::HeartbeatRequest;
+use millrace::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use millrace::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use millrace::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use millrace::wire::{self, ErrorCode, Records, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 // Versions that name topics and that all brokers know.
+const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 12;
+const LIST_OFFSETS_VERSION: i16 = 6;
 const COMMIT_VERSION: i16 = 8;
 const FIND_COORDINATOR_VERSION: i16 = 3;
 const HEARTBEAT_VERSION: i16 = 4;
+
+/// Bytes of a record's value in the batches that are made here.
+pub(crate) const VALUE_BYTES: usize = 1024;
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const TIMEOUT_MS: i32 = 30_000;
 
 /// A connection.
 pub(crate) struct Raw {
@@ -46,6 +56,25 @@ impl Raw {
         (&mut self.stream).take(size as u64).read_to_end(&mut frame).await.unwrap();
         assert_eq!(frame.len(), size, "the broker hung up");
         wire::decode_response(&frame.into(), version).unwrap().1
+    }
+
+    /// Sends one batch and waits until it is acknowledged by all.
+    pub(crate) async fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) {
+        let data = PartitionProduceData { index: partition, records: Some(batch) };
+        let data = TopicProduceData {
+            name: topic.into(),
+            partition_data: vec![data].into(),
+            ..TopicProduceData::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: TIMEOUT_MS,
+            topic_data: vec![data].into(),
+            ..ProduceRequest::default()
+        };
+        let response = self.call(&request, PRODUCE_VERSION).await;
+        let topic = response.responses.iter().next().unwrap();
+        assert_eq!(topic.partition_responses.iter().next().unwrap().error_code, ErrorCode::NONE);
     }
 
     /// Reads from `places` (partition and offset) in this order, up to `max_bytes` in all; what came, by partition.
@@ -80,6 +109,33 @@ impl Raw {
             }
         }
         came
+    }
+
+    /// The first offset of each partition and the one behind its last, the partitions in their order.
+    pub(crate) async fn ends(&mut self, topic: &str, partitions: i32) -> Vec<(i64, i64)> {
+        let (first, end) =
+            (self.list(topic, partitions, EARLIEST).await, self.list(topic, partitions, LATEST).await);
+        first.into_iter().zip(end).collect()
+    }
+
+    async fn list(&mut self, topic: &str, partitions: i32, timestamp: i64) -> Vec<i64> {
+        let asked = (0..partitions).map(|partition_index| ListOffsetsPartition {
+            partition_index,
+            timestamp,
+            ..ListOffsetsPartition::default()
+        });
+        let topic = ListOffsetsTopic { name: topic.into(), partitions: asked.collect() };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![topic].into(),
+            ..ListOffsetsRequest::default()
+        };
+        let response = self.call(&request, LIST_OFFSETS_VERSION).await;
+        let told = response.topics.iter().flat_map(|topic| topic.partitions);
+        let mut offsets: Vec<(i32, i64)> = told.map(|told| (told.partition_index, told.offset)).collect();
+        offsets.sort_unstable();
+        assert_eq!(offsets.len(), usize::try_from(partitions).unwrap());
+        offsets.into_iter().map(|(_, offset)| offset).collect()
     }
 
     /// Waits until the broker coordinates the group: Kafka makes a topic for that when it is asked for the first time.
@@ -129,6 +185,17 @@ impl Raw {
 /// One thread for all clients: with the broker's beside it they fill two processors.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// A batch of nearly `batch_bytes`.
+pub(crate) fn batch(batch_bytes: usize, timestamp_ms: i64) -> Batch {
+    let value = [b'v'; VALUE_BYTES];
+    let mut builder = BatchBuilder::new(Compression::None);
+    let record_bytes = BatchBuilder::record_size_bound(None, Some(&value), &[]);
+    while builder.is_empty() || builder.uncompressed_size_bytes() + record_bytes <= batch_bytes {
+        builder.append(timestamp_ms, None, Some(&value), &[]).unwrap();
+    }
+    Batch::parse(builder.build()).unwrap()
 }
 
 /// The offset after the last whole batch of `records`.
