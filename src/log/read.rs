@@ -110,7 +110,8 @@ impl Log {
         let upto = request.upto.min(log_end_offset);
         let mut outcome =
             ReadOutcome { first_offset: request.from, next_offset: request.from, ..ReadOutcome::default() };
-        if request.from >= upto {
+        // Where there is no room nothing is looked up: a fetch of many partitions fills up with the first few.
+        if request.from >= upto || (request.max_bytes == 0 && !request.at_least_one) {
             return Ok(outcome);
         }
         let outcome = self.read_segments(ReadRequest { upto, ..request }, &mut outcome).map(|()| outcome);

@@ -61,6 +61,21 @@ fn a_read_stops_at_its_limits() {
 }
 
 #[test]
+fn a_read_without_room_looks_nothing_up() {
+    let place = Place::with(small_segments(), LIMITS);
+    let log = place.create();
+    fill(&log, 50);
+    let without_room = |from, at_least_one| {
+        log.read(ReadRequest { from, upto: 50, max_bytes: 0, at_least_one, verify_crc: false })
+    };
+    let outcome = without_room(7, false).unwrap();
+    assert_eq!((outcome.size_bytes, outcome.next_offset, place.resources.maps_held()), (0, 7, 0));
+    assert!(matches!(without_room(51, false), Err(ReadError::OffsetOutOfRange { .. })));
+    assert_eq!(without_room(7, true).unwrap().next_offset, 8);
+    assert!(place.resources.maps_held() > 0);
+}
+
+#[test]
 fn an_offset_outside_the_log_is_refused_and_the_end_is_empty() {
     let place = Place::new();
     let log = place.create();
