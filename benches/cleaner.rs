@@ -89,7 +89,8 @@ async fn run(engine: &Arc<Engine>, directory: &Path) {
 }
 
 fn open(directory: &Path) -> Arc<Engine> {
-    let settings = [("log.cleaner.enable", "false"), ("log.cleaner.backoff.ms", "100")];
+    let settings =
+        [("log.cleaner.enable", "false"), ("log.cleaner.backoff.ms", "100"), ("num.io.threads", "64")];
     let config = EngineConfig {
         data_dir: directory.to_owned(),
         broker_id: BrokerId(1),
@@ -101,7 +102,7 @@ fn open(directory: &Path) -> Arc<Engine> {
         shown_settings: Vec::new(),
         own_timer: true,
     };
-    Engine::open(config, Env::system(), Arc::new(ThreadPool::new(64))).unwrap()
+    Engine::open(config, Env::system(), Arc::new(ThreadPool::new())).unwrap()
 }
 
 async fn make(engine: &Engine, name: &str, configs: &[(&str, &str)]) {

@@ -68,7 +68,7 @@ fn open(directory: &Path) -> Arc<Engine> {
         shown_settings: Vec::new(),
         own_timer: true,
     };
-    Engine::open(config, Env::system(), Arc::new(ThreadPool::new(32))).unwrap()
+    Engine::open(config, Env::system(), Arc::new(ThreadPool::new())).unwrap()
 }
 
 async fn create(engine: &Engine) {

@@ -58,12 +58,12 @@ fn open(directory: &Path) -> Arc<Engine> {
     let config = EngineConfig {
         data_dir: directory.to_owned(),
         broker_id: BrokerId(1),
-        settings: Overrides::new(),
+        settings: Overrides::from([("num.io.threads".to_owned(), "64".to_owned())]),
         holder: "bench".into(),
         shown_settings: Vec::new(),
         own_timer: true,
     };
-    Engine::open(config, Env::system(), Arc::new(ThreadPool::new(64))).unwrap()
+    Engine::open(config, Env::system(), Arc::new(ThreadPool::new())).unwrap()
 }
 
 fn batch(records: usize, value_bytes: usize) -> Bytes {

@@ -11,7 +11,7 @@ use super::config::{
     self, BROKER_SETTINGS, BrokerSettings, GROUP_SETTINGS, Overrides, Scope, Setting, Shape, TOPIC_SETTINGS,
     TopicSettings,
 };
-use super::core::{Core, Engine};
+use super::core::{Core, Engine, set_threads};
 use super::image::{MetadataImage, TopicImage};
 
 // === impl Engine ===
@@ -120,6 +120,7 @@ impl Core {
         self.record_change(&catalog, record)?;
         *before = after;
         let settings = Arc::new(image.settings.with_dynamic(dynamic));
+        set_threads(&*self.pool, &settings);
         // Topics fall back to the broker's values, so theirs are resolved anew.
         self.change_image(|image| {
             image.settings = Arc::clone(&settings);
@@ -272,12 +273,9 @@ pub(super) fn of_topic(overrides: &Overrides, broker: &BrokerSettings) -> Vec<Co
         if let Some(value) = overrides.get(setting.name) {
             synonyms.push(synonym(setting.name, value, ConfigSource::Topic));
         }
-        match setting.scope {
-            Scope::Topic(name) => {
-                let fallback = BROKER_SETTINGS.iter().find(|setting| setting.name == name);
-                synonyms.extend(broker_synonyms(fallback.expect("held by a test"), broker));
-            }
-            _ => synonyms.push(synonym(setting.name, setting.default, ConfigSource::Default)),
+        if let Scope::Topic(name) = setting.scope {
+            let fallback = BROKER_SETTINGS.iter().find(|setting| setting.name == name);
+            synonyms.extend(broker_synonyms(fallback.expect("held by a test"), broker));
         }
         described(setting, synonyms, false)
     });

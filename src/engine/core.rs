@@ -119,10 +119,12 @@ impl Engine {
     /// See [`OpenError`]; a directory in use is left exactly as it was.
     pub fn open(config: EngineConfig, env: Env, pool: Arc<dyn Pool>) -> Result<Arc<Self>, OpenError> {
         let settings = BrokerSettings::at_start(config.settings).map_err(OpenError::Config)?;
+        set_threads(&*pool, &settings);
         let dir = DataDir::open(&env, &config.data_dir, config.broker_id, &config.holder)?;
         let limits = LogLimits::share_of(ProcessLimits::of_this_process());
         let resources = LogResources::new(env.clone(), limits);
         let loaded = load::load(&env, &pool, &resources, &dir, &settings, config.broker_id)?;
+        set_threads(&*pool, &loaded.image.settings);
         let epoch = loaded.image.leader_epoch;
         let now_ms = env.clock.now_ms();
         let groups = GroupLog::open(dir.groups(), &resources, epoch, dir.was_clean(), now_ms)?;
@@ -239,6 +241,11 @@ impl Drop for Engine {
         // Another engine may open the directory at once.
         drop(self.core.dir.lock().take());
     }
+}
+
+/// Has the pool as many threads as the settings in force say.
+pub(super) fn set_threads(pool: &dyn Pool, settings: &BrokerSettings) {
+    pool.set_threads_max(usize::try_from(settings.int("num.io.threads")).unwrap_or(1));
 }
 
 // === impl Core ===

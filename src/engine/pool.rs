@@ -18,6 +18,9 @@ pub trait Pool: Send + Sync {
 
     /// Whether jobs are queued that no thread has begun.
     fn has_waiting(&self) -> bool;
+
+    /// Has so many threads from now on. A pool without threads of its own does not care.
+    fn set_threads_max(&self, _threads_max: usize) {}
 }
 
 /// A pool that starts a thread when all are busy, up to a limit, and ends those that have idled for a while.
@@ -31,13 +34,12 @@ pub struct ThreadPool {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
-    threads_max: usize,
 }
 
-#[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
+    threads_max: usize,
     idle: usize,
     /// Whether a thread was woken or started and has not come yet.
     coming: bool,
@@ -50,11 +52,17 @@ const STACK_BYTES: usize = 512 << 10;
 // === impl ThreadPool ===
 
 impl ThreadPool {
-    /// A pool without threads yet.
+    /// A pool without threads yet, of one until it is told otherwise.
     #[must_use]
-    pub fn new(threads_max: usize) -> Self {
-        let shared = Shared { state: Mutex::default(), work: Condvar::new(), threads_max };
-        Self { shared: Arc::new(shared) }
+    pub fn new() -> Self {
+        let state = State { jobs: VecDeque::new(), threads: 0, threads_max: 1, idle: 0, coming: false };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() }) }
+    }
+}
+
+impl Default for ThreadPool {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -67,6 +75,13 @@ impl Pool for ThreadPool {
 
     fn has_waiting(&self) -> bool {
         !self.shared.state.lock().jobs.is_empty()
+    }
+
+    /// Threads beyond it end with the job that they are at.
+    fn set_threads_max(&self, threads_max: usize) {
+        let mut state = self.shared.state.lock();
+        state.threads_max = threads_max.max(1);
+        self.shared.call_thread(state);
     }
 }
 
@@ -92,7 +107,7 @@ impl Shared {
             self.work.notify_one();
             return;
         }
-        if state.threads < self.threads_max {
+        if state.threads < state.threads_max {
             state.coming = true;
             state.threads += 1;
             drop(state);
@@ -112,6 +127,11 @@ impl Shared {
         let mut state = self.state.lock();
         state.coming = false;
         loop {
+            if state.threads > state.threads_max {
+                state.threads -= 1;
+                // It may have been the one that was on its way.
+                return self.call_thread(state);
+            }
             if let Some(job) = state.jobs.pop_front() {
                 // Nobody knows how long this one takes.
                 self.call_thread(state);
@@ -137,9 +157,48 @@ mod tests {
 
     use super::*;
 
+    fn of(threads_max: usize) -> ThreadPool {
+        let pool = ThreadPool::new();
+        pool.set_threads_max(threads_max);
+        pool
+    }
+
+    #[test]
+    fn threads_become_more_and_fewer_while_jobs_run() {
+        let pool = of(1);
+        let (begun, beginnings) = mpsc::channel();
+        let jobs = |count: usize| -> Vec<mpsc::Sender<()>> {
+            let job = |_| {
+                let (release, stuck) = mpsc::channel::<()>();
+                let begun = begun.clone();
+                pool.spawn(Box::new(move || {
+                    begun.send(()).unwrap();
+                    _ = stuck.recv();
+                }));
+                release
+            };
+            (0..count).map(job).collect()
+        };
+        let first = jobs(3);
+        beginnings.recv().unwrap();
+        assert_eq!(pool.shared.state.lock().threads, 1);
+        pool.set_threads_max(3);
+        (0..2).for_each(|_| beginnings.recv().unwrap());
+        pool.set_threads_max(1);
+        let second = jobs(3);
+        assert!(beginnings.try_recv().is_err(), "three are still at it");
+        drop(first);
+        // One after the other now.
+        for release in second {
+            beginnings.recv().unwrap();
+            assert_eq!((pool.shared.state.lock().threads, beginnings.try_recv().is_err()), (1, true));
+            drop(release);
+        }
+    }
+
     #[test]
     fn a_burst_is_done_to_its_end_even_if_each_job_waits_for_the_next() {
-        let pool = ThreadPool::new(8);
+        let pool = of(8);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel::<()>()).unzip();
         let mut receivers = receivers.into_iter();
         let (done, results) = mpsc::channel();
@@ -160,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_stuck_job_does_not_hold_up_the_others() {
-        let pool = ThreadPool::new(4);
+        let pool = of(4);
         let (release, stuck) = mpsc::channel::<()>();
         let (done, results) = mpsc::channel();
         pool.spawn(Box::new(move || _ = stuck.recv()));

@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use self::admission::{Admission, Admitted};
+use self::admission::{Admission, Admitted, Limits};
 use self::config::{ConfigError, HostPort, ServerConfig};
 use crate::engine::{Engine, EngineConfig, OpenError, ThreadPool};
 pub use crate::env::Env;
@@ -128,8 +128,7 @@ impl Server {
             stopping: stopped.clone(),
             running: sender,
         });
-        let admission =
-            Admission::new(process::connections_max(config.connections_max), config.connections_per_ip_max);
+        let admission = Admission::new(limits_of(Arc::clone(&engine)));
         for listener in listeners {
             let shared = Arc::clone(&shared);
             let serve = move |stream, peer, admitted| shared.serve(stream, peer, admitted);
@@ -185,6 +184,19 @@ impl Server {
     }
 }
 
+/// How many connections there may be by the settings in force.
+fn limits_of(engine: Arc<Engine>) -> impl Fn() -> Limits + Send + Sync + 'static {
+    let connections_most = process::connections_most();
+    move || {
+        let settings = &engine.image().settings;
+        let count = |name| usize::try_from(settings.int(name)).unwrap_or(usize::MAX);
+        Limits {
+            total: count("max.connections").min(connections_most),
+            per_address: count("max.connections.per.ip"),
+        }
+    }
+}
+
 /// Gives memory that was not needed for a while back to the system, until the broker stops.
 async fn trim_buffers(buffers: Weak<BufferPool>, mut stopping: watch::Receiver<bool>) {
     loop {
@@ -206,7 +218,7 @@ async fn open_engine(config: &ServerConfig, env: Env) -> Result<Arc<Engine>, Sta
         holder: format!("process {}", std::process::id()),
         own_timer: true,
     };
-    let pool = Arc::new(ThreadPool::new(config.io_threads));
+    let pool = Arc::new(ThreadPool::new());
     let opening = tokio::task::spawn_blocking(move || Engine::open(engine, env, pool));
     opening.await.map_err(|panic| StartError::Disk(panic.to_string()))?.map_err(|error| match error {
         OpenError::InUse { dir, holder } => StartError::InUse { dir, holder },

@@ -17,16 +17,13 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// How many connections there may be: `wanted`, or half of the descriptors when that is less. The other half is
-/// for segments, so that clients cannot keep the log from working.
+/// How many connections there may be at most, whatever is asked for: half of the descriptors. The other half is for
+/// segments, so that clients cannot keep the log from working.
 #[must_use]
-pub fn connections_max(wanted: usize) -> usize {
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return wanted };
-    let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).max(1);
-    if half < wanted {
-        tracing::info!(descriptors, connections = half, "fewer connections than max.connections allows");
-    }
-    wanted.min(half)
+pub fn connections_most() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current;
+    descriptors
+        .map_or(usize::MAX, |descriptors| usize::try_from(descriptors / 2).unwrap_or(usize::MAX).max(1))
 }
 
 /// The runtime that serves connections, with one thread per core or as many as asked for.

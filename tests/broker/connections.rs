@@ -9,6 +9,9 @@ use millrace::wire::{ErrorCode, Str};
 use tokio::io::Interest;
 
 use super::fixture::{End, PATIENCE, batch, broker, only, produce};
+use super::topics::alter;
+
+const BROKER: i8 = 4;
 
 fn fetch(topic: &'static str, max_wait_ms: i32, min_bytes: i32) -> FetchRequest {
     let partition = FetchPartition { partition_max_bytes: i32::MAX, ..Default::default() };
@@ -61,6 +64,27 @@ async fn beyond_all_connections_a_client_waits_for_its_turn() {
     assert!(early.is_err(), "served beyond the limit");
     drop(first);
     let _: MetadataResponse = second.receive(1, correlation_id).await;
+}
+
+#[tokio::test]
+async fn limits_of_connections_are_changed_while_the_broker_runs() {
+    let broker = broker(&["max.connections=2", "max.connections.per.ip=1"]).await;
+    let mut first = broker.connect().await;
+    first.ask(&MetadataRequest::default(), 1).await;
+    broker.connect().await.is_closed().await;
+    let change = |key, value| [(key, 0, Some(value))];
+    assert_eq!(alter(&mut first, BROKER, "1", &change("max.connections.per.ip", "9")).await, ErrorCode::NONE);
+    let mut second = broker.connect().await;
+    second.ask(&MetadataRequest::default(), 1).await;
+    // The third waits for its turn, which comes when there may be more.
+    let mut third = broker.connect().await;
+    let correlation_id = third.send(&MetadataRequest::default(), 1).await;
+    assert_eq!(alter(&mut first, BROKER, "", &change("max.connections", "3")).await, ErrorCode::NONE);
+    let _: MetadataResponse = third.receive(1, correlation_id).await;
+    for refused in ["0", "many"] {
+        let change = change("max.connections", refused);
+        assert_eq!(alter(&mut first, BROKER, "1", &change).await, ErrorCode::INVALID_CONFIG);
+    }
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_own_code() {
     let dir = tempfile::tempdir().unwrap();
     for (arguments, told) in [
         (&["--set", "max.conections=1"][..], "did you mean max.connections?"),
-        (&["--set", "max.connections=no"], "expected a whole number"),
+        (&["--set", "max.connections=no"], "it is a whole number from 1"),
         (&["--listen", "0.0.0.0:0"], "--allow-anonymous"),
         (&["--config", "/nowhere/millrace.toml"], "cannot read /nowhere/millrace.toml"),
     ] {

@@ -123,7 +123,7 @@ async fn what_is_given_while_the_broker_runs_is_there_after_a_restart() {
 #[tokio::test]
 async fn what_is_read_at_the_start_only_is_an_invalid_request() {
     let (_broker, mut client) = started().await;
-    for key in ["queued.append.bytes", "node.id", "listeners", "num.io.threads"] {
+    for key in ["queued.append.bytes", "node.id", "listeners", "num.network.threads"] {
         for name in ["", "1"] {
             let change = [(key, SET, Some("2000000"))];
             assert_eq!(alter(&mut client, BROKER, name, &change).await, ErrorCode::INVALID_REQUEST, "{key}");

@@ -240,7 +240,7 @@ async fn a_setting_is_described_with_where_it_comes_from() {
         .collect();
     assert_eq!(
         own,
-        [("max.connections".into(), "77".into(), true), ("num.partitions".into(), "1".into(), false)]
+        [("max.connections".into(), "77".into(), false), ("num.partitions".into(), "1".into(), false)]
     );
     for (resource_type, name, error) in [
         (TOPIC, "nowhere", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),

@@ -44,8 +44,6 @@ pub struct Setting {
 pub enum Scope {
     /// A topic's setting that falls back to this setting of the broker.
     Topic(&'static str),
-    /// A topic's setting without one of the broker's.
-    TopicOnly,
     /// A group's setting that falls back to this setting of the broker.
     Group(&'static str),
     /// A broker's setting that can be changed while it runs.

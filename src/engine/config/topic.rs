@@ -1,12 +1,11 @@
 //! Topic settings.
 
-use super::broker::ONE_BROKER;
+use super::broker::{ALLOCATED, NOT_IN_STEP, ONE_BROKER, SYNCED, UNLINKED};
 use super::{BrokerSettings, Kind, Overrides, Scope, Setting, Shape, flag, int, number, value};
 use crate::log::LogConfig;
 use crate::record::{ProduceRules, TimestampType};
 
 const MAX_INT: i64 = i32::MAX as i64;
-const SYNCED: &str = "a commit is a sync here; see write.caching";
 
 const fn setting(
     name: &'static str,
@@ -45,23 +44,23 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     ),
     setting(
         "file.delete.delay.ms",
-        Kind::Only(Shape::Long, "files are unlinked at once; readers that hold them are not disturbed"),
+        Kind::Only(Shape::Long, UNLINKED),
         "60000",
-        Scope::TopicOnly,
+        Scope::Topic("log.segment.delete.delay.ms"),
         "How long a deleted segment's file stays.",
     ),
     setting(
         "flush.messages",
         Kind::Only(Shape::Long, SYNCED),
         "9223372036854775807",
-        Scope::TopicOnly,
+        Scope::Topic("log.flush.interval.messages"),
         "After how many records a sync is forced.",
     ),
     setting(
         "flush.ms",
         Kind::Only(Shape::Long, SYNCED),
         "9223372036854775807",
-        Scope::TopicOnly,
+        Scope::Topic("log.flush.interval.ms"),
         "After what time a sync is forced.",
     ),
     setting(
@@ -129,9 +128,9 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     ),
     setting(
         "preallocate",
-        Kind::Only(Shape::Bool, "blocks are always allocated ahead, file lengths stay true"),
+        Kind::Only(Shape::Bool, ALLOCATED),
         "false",
-        Scope::TopicOnly,
+        Scope::Topic("log.preallocate"),
         "Whether a segment's file has its full length from the start.",
     ),
     setting(
@@ -164,9 +163,9 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
     ),
     setting(
         "segment.jitter.ms",
-        Kind::Only(Shape::Long, "segments are not rolled in step here"),
+        Kind::Only(Shape::Long, NOT_IN_STEP),
         "0",
-        Scope::TopicOnly,
+        Scope::Topic("log.roll.jitter.ms"),
         "By how much segment.ms is shortened at random.",
     ),
     setting(
@@ -180,7 +179,7 @@ pub const TOPIC_SETTINGS: &[Setting] = &[
         "unclean.leader.election.enable",
         Kind::Bool,
         "false",
-        Scope::TopicOnly,
+        Scope::Topic("unclean.leader.election.enable"),
         "Whether a replica that lags may lead. There is only one, which never lags.",
     ),
     setting(

@@ -16,7 +16,7 @@ fn open(dir: &std::path::Path) -> Arc<Engine> {
         shown_settings: Vec::new(),
         own_timer: true,
     };
-    Engine::open(config, Env::system(), Arc::new(ThreadPool::new(32))).unwrap()
+    Engine::open(config, Env::system(), Arc::new(ThreadPool::new())).unwrap()
 }
 
 fn batch(values: &[&str]) -> bytes::Bytes {

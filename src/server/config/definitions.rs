@@ -1,7 +1,8 @@
 //! The keys of the configuration: name, kind, default and meaning, once.
 //!
 //! Loading, `docs/CONFIG.md` and `config/millrace.toml` all come from these tables. The engine's own keys are
-//! in [`crate::engine`]; here are those of listeners, connections and the process.
+//! in [`crate::engine`], and so are those that can be changed while the broker runs; here are the others of listeners,
+//! connections and the process.
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -68,19 +69,6 @@ pub const SERVER: &[Definition] = &[
         doc: "Whether a listener that is not on loopback may let anybody in. The flag `--allow-anonymous` sets it too.",
     },
     Definition {
-        key: "max.connections",
-        kind: number(1, i32::MAX as i64),
-        default: "8000",
-        doc: "Connections at once; further ones wait to be accepted. Never more than half of the process's limit of \
-              file descriptors.",
-    },
-    Definition {
-        key: "max.connections.per.ip",
-        kind: number(1, i32::MAX as i64),
-        default: "1000",
-        doc: "Connections at once from one address; further ones are closed at once.",
-    },
-    Definition {
         key: "connections.max.idle.ms",
         kind: number(1, DAY_MS),
         default: "600000",
@@ -129,12 +117,6 @@ pub const SERVER: &[Definition] = &[
         kind: number(0, i32::MAX as i64),
         default: "1",
         doc: "This broker's id. It must stay the same for a data directory: clients know the broker by it.",
-    },
-    Definition {
-        key: "num.io.threads",
-        kind: number(1, 1024),
-        default: "32",
-        doc: "Threads that may wait for the disk at the same time; they are started as needed and end when idle.",
     },
     Definition {
         key: "num.network.threads",

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::definitions::SERVER;
 use super::layers::variable_of;
-use crate::engine::config::{BROKER_SETTINGS, GROUP_SETTINGS, Scope, TOPIC_SETTINGS};
+use crate::engine::config::{BROKER_SETTINGS, GROUP_SETTINGS, Scope, Setting, TOPIC_SETTINGS};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -57,7 +57,7 @@ fn sections() -> [(&'static str, Vec<Entry>); 2] {
         default: definition.default,
         doc: definition.doc.to_owned(),
     });
-    let engine = BROKER_SETTINGS.iter().map(|setting| Entry {
+    let entry = |setting: &Setting| Entry {
         key: setting.name,
         values: setting.values(),
         default: setting.default,
@@ -65,9 +65,18 @@ fn sections() -> [(&'static str, Vec<Entry>); 2] {
             Scope::Dynamic => format!("{} Can be changed while the broker runs (AlterConfigs).", setting.doc),
             _ => setting.doc.to_owned(),
         },
-    });
-    [("Listeners, connections, process", server.collect()), ("Topics and logs", engine.collect())]
+    };
+    let (process, topics): (Vec<&Setting>, Vec<&Setting>) =
+        BROKER_SETTINGS.iter().partition(|setting| OF_THE_PROCESS.contains(&setting.name));
+    let process = server.chain(process.into_iter().map(entry));
+    [
+        ("Listeners, connections, process", process.collect()),
+        ("Topics, logs, groups", topics.into_iter().map(entry).collect()),
+    ]
 }
+
+/// Settings of the engine's table that are shown with the server's.
+const OF_THE_PROCESS: &[&str] = &["max.connections", "max.connections.per.ip", "num.io.threads"];
 
 /// The topic settings, for the table at the end of `docs/CONFIG.md`.
 fn topic_entries() -> impl Iterator<Item = Entry> {

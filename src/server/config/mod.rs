@@ -32,18 +32,12 @@ pub struct ServerConfig {
     pub advertised: Option<HostPort>,
     /// Whether listeners that are not on loopback let anybody in.
     pub allow_anonymous: bool,
-    /// Connections at once.
-    pub connections_max: usize,
-    /// Connections at once from one address.
-    pub connections_per_ip_max: usize,
     /// Limits of each connection.
     pub connection: ConnectionLimits,
     /// Bytes of requests and answers in memory.
     pub in_flight_bytes: usize,
     /// This broker's id.
     pub node_id: BrokerId,
-    /// Threads that may wait for the disk.
-    pub io_threads: usize,
     /// Threads that serve connections; 0 for one per core.
     pub network_threads: usize,
     /// How long a stop waits for requests in flight.
@@ -151,8 +145,6 @@ impl ServerConfig {
             listeners,
             advertised: addresses(layers, "advertised.listeners")?.into_iter().next(),
             allow_anonymous,
-            connections_max: usize_of(layers, "max.connections"),
-            connections_per_ip_max: usize_of(layers, "max.connections.per.ip"),
             connection: ConnectionLimits {
                 request_bytes_max: usize_of(layers, "socket.request.max.bytes"),
                 produces_in_flight_max: usize_of(layers, "connections.max.in.flight.requests"),
@@ -163,7 +155,6 @@ impl ServerConfig {
             },
             in_flight_bytes: usize_of(layers, "queued.max.request.bytes"),
             node_id: BrokerId(text_of(layers, "node.id").parse().expect("checked against the definition")),
-            io_threads: usize_of(layers, "num.io.threads"),
             network_threads: usize_of(layers, "num.network.threads"),
             shutdown_timeout: millis_of(layers, "shutdown.timeout.ms"),
             engine,
