@@ -1,5 +1,6 @@
 //! A group of either protocol, as far as the glue does not care which.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,14 @@ impl Kind {
         match self {
             Self::Classic(group) => group.subscribes_to(topic),
             Self::Consumer(group) => group.subscribes_to(topic),
+        }
+    }
+
+    /// All topics that its members read; None when nobody knows.
+    pub(super) fn topics_read(&self) -> Option<HashSet<Arc<str>>> {
+        match self {
+            Self::Classic(group) => group.topics_read(),
+            Self::Consumer(group) => group.topics_read(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Committed offsets: commit, fetch, delete.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
@@ -12,7 +11,7 @@ use crate::engine::api::group::{
 };
 use crate::engine::group::offsets::Committed;
 use crate::engine::group::{GroupError, GroupRecord};
-use crate::types::{TimestampMs, TopicId};
+use crate::types::TopicId;
 
 /// What became of one offset of a request.
 pub(super) type OffsetOutcome = Result<(), GroupError>;
@@ -156,31 +155,6 @@ impl Core {
         });
         let outcomes = outcomes.collect();
         (records, outcomes)
-    }
-}
-
-// === impl Group ===
-
-impl Group {
-    /// Offsets that nobody has asked for since so long that they are given up: those of a group without members, and
-    /// those of a group that never had any.
-    pub(super) fn expired_offsets(
-        &self,
-        id: &str,
-        retention: Duration,
-        now_ms: TimestampMs,
-        exists: impl Fn(TopicId) -> bool,
-    ) -> Vec<GroupRecord> {
-        let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let since = match self.kind.empty_since_ms() {
-            Some(since) => Some(since),
-            None if self.kind.is_simple() => Some(TimestampMs::MIN),
-            None => None,
-        };
-        self.offsets.removal(id, |topic, _, committed| {
-            let old = |since: i64| committed.at_ms.max(since).saturating_add(retention_ms) <= now_ms;
-            !exists(topic) || since.is_some_and(old)
-        })
     }
 }
 

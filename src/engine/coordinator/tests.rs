@@ -1,5 +1,7 @@
 //! The coordinator on the whole engine and a simulated disk: what was answered survives, what was not was never seen.
 
+mod expiry;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -59,23 +61,27 @@ fn committed(life: &Life, partition: i32) -> Option<i64> {
     })
 }
 
-/// A member joins, leads and assigns to itself; its name and generation.
-fn join_alone(life: &Life) -> (MemberName, i32) {
-    let request = JoinRequest {
+/// A request of a member that reads `orders`.
+fn joining(member: &Arc<str>) -> JoinRequest {
+    JoinRequest {
         group: "readers".into(),
-        name: MemberName { member: "".into(), instance: None },
+        name: MemberName { member: Arc::clone(member), instance: None },
         client: Client { id: "client".into(), host: "/127.0.0.1".into() },
         session_timeout: Duration::from_secs(30),
         rebalance_timeout: Duration::from_secs(60),
         protocol_type: "consumer".into(),
         protocols: vec![(
             "range".into(),
-            Bytes::from_static(&[0, 1, 0, 0, 0, 1, 0, 6, b'o', b'r', b'd', b'e', b'r', b's']),
+            Bytes::from_static(b"\0\x01\0\0\0\x01\0\x06orders\xff\xff\xff\xff\0\0\0\0"),
         )],
         needs_known_member: false,
         can_skip_assignment: false,
-    };
-    let joined = life.drive(life.engine.join_group(request)).unwrap().unwrap();
+    }
+}
+
+/// A member joins, leads and assigns to itself; its name and generation.
+fn join_alone(life: &Life) -> (MemberName, i32) {
+    let joined = life.drive(life.engine.join_group(joining(&"".into()))).unwrap().unwrap();
     let name = MemberName { member: Arc::clone(&joined.member), instance: None };
     let request = SyncRequest {
         group: "readers".into(),
@@ -203,41 +209,6 @@ fn a_snapshot_says_all_and_lets_go_of_what_lies_before() {
     let life = restarted(&world, life, 6);
     assert_eq!((committed(&life, 0), committed(&life, 1)), (Some(49), Some(7)));
     assert_eq!(life.engine.heartbeat("readers", &name, generation), Ok(()));
-}
-
-#[test]
-fn offsets_go_seven_days_after_the_group_has_emptied_and_with_their_topic() {
-    let world = SimWorld::new(7);
-    let life = Life::open(&world, 7).unwrap();
-    create(&life, "orders");
-    let (name, generation) = join_alone(&life);
-    commit_as(&life, Committer { name: name.clone(), generation, knows_epochs: false }, 0, 5).unwrap();
-    let day = Duration::from_secs(24 * 3600);
-    let days = |count: u32| {
-        // Steadily, as time goes, and not in a jump.
-        for _ in 0..count * 48 {
-            world.clock.advance(day / 48);
-            let _ = life.engine.heartbeat("readers", &name, generation);
-            life.engine.tick();
-            while life.pool.step() {}
-        }
-    };
-    let leave = || {
-        let outcomes = life.engine.leave_group("readers", std::slice::from_ref(&name)).unwrap();
-        assert_eq!(outcomes, [Ok(())]);
-        while life.pool.step() {}
-    };
-    leave();
-    days(6);
-    assert_eq!(committed(&life, 0), Some(5));
-    days(2);
-    assert_eq!(committed(&life, 0), None);
-    assert!(life.engine.list_groups().unwrap().is_empty(), "nothing is left of the group");
-
-    commit(&life, 1, 9).unwrap();
-    life.drive(life.engine.delete_topics(vec![TopicRef::Name("orders".into())])).unwrap();
-    create(&life, "orders");
-    assert_eq!(committed(&life, 1), None, "it is another topic");
 }
 
 #[test]

@@ -28,11 +28,28 @@ impl Life {
     }
 
     pub(super) fn open_at(world: &SimWorld, seed: u64, data_dir: &Path) -> Result<Self, OpenError> {
+        Self::start(world, seed, data_dir, config::Overrides::new())
+    }
+
+    pub(in crate::engine) fn open_with(
+        world: &SimWorld,
+        seed: u64,
+        settings: config::Overrides,
+    ) -> Result<Self, OpenError> {
+        Self::start(world, seed, Path::new("/data"), settings)
+    }
+
+    fn start(
+        world: &SimWorld,
+        seed: u64,
+        data_dir: &Path,
+        settings: config::Overrides,
+    ) -> Result<Self, OpenError> {
         let pool = Arc::new(SteppedPool::new(seed));
         let config = EngineConfig {
             data_dir: data_dir.to_owned(),
             broker_id: BrokerId(1),
-            settings: config::Overrides::new(),
+            settings,
             holder: "a simulation".into(),
             shown_settings: Vec::new(),
             own_timer: false,

@@ -376,7 +376,7 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         Kind::Int(1, MAX_INT),
         "10080",
         Scope::AtStart,
-        "How long the offsets of a group without members are kept.",
+        "How long the offsets of a group without members are kept, and those of topics that its members no longer read.",
     ),
     setting(
         "producer.id.expiration.ms",

@@ -1,5 +1,6 @@
 //! What others are told of a group.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +33,23 @@ impl ClassicGroup {
             members: members.collect(),
             protocol,
         }
+    }
+
+    /// All topics that its members read; None when nobody knows: in a rebalance, of members that are no consumers, or
+    /// whose subscription cannot be read.
+    pub(crate) fn topics_read(&self) -> Option<HashSet<Arc<str>>> {
+        if !matches!(self.state, State::Stable) || self.protocol_type.as_deref() != Some(CONSUMER) {
+            return None;
+        }
+        let mut read = HashSet::new();
+        for (_, metadata) in self.members.values().flat_map(|member| &member.protocols) {
+            for topic in read_topics(metadata)? {
+                if !read.contains(topic.as_str()) {
+                    read.insert(Arc::from(topic));
+                }
+            }
+        }
+        Some(read)
     }
 
     /// Whether a member may read the topic. Of members that are no consumers, or whose subscription cannot be read,

@@ -1,5 +1,6 @@
 //! What others are told of a group.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::member::by_topic;
@@ -22,6 +23,11 @@ impl ConsumerGroup {
         } else {
             "Reconciling"
         }
+    }
+
+    /// All topics that its members read; None when nobody knows: until the patterns were tried on the topics there are.
+    pub(crate) fn topics_read(&self) -> Option<HashSet<Arc<str>>> {
+        self.topics_seen.map(|_| self.subscriptions.topics())
     }
 
     /// All of it.

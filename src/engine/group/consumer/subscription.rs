@@ -1,7 +1,7 @@
 //! What members subscribe to. Members of a group mostly want the same, so equal subscriptions are one, and what a
 //! pattern matches is found once for all who use it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -117,6 +117,12 @@ impl Subscriptions {
     pub(super) fn contains(&self, topic: &str) -> bool {
         let named = |names: &Vec<Arc<str>>| names.binary_search_by(|name| (**name).cmp(topic)).is_ok();
         self.counts.keys().any(|subscription| named(&subscription.names)) || self.matches.values().any(named)
+    }
+
+    /// All topics that members read.
+    pub(super) fn topics(&self) -> HashSet<Arc<str>> {
+        let named = self.counts.keys().flat_map(|subscription| &subscription.names);
+        named.chain(self.matches.values().flatten()).cloned().collect()
     }
 
     /// Tries the patterns on the topics there are, if those are others now or there is a new pattern.
