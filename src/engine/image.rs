@@ -73,6 +73,11 @@ impl MetadataImage {
         self.by_name.values()
     }
 
+    /// The groups that have settings of their own, by name.
+    pub fn groups_with_settings(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.group_overrides.keys()
+    }
+
     /// The topic of that name.
     #[must_use]
     pub fn topic_by_name(&self, name: &str) -> Option<&Arc<TopicImage>> {

@@ -23,6 +23,7 @@ use millrace::wire::messages::update_features::{FeatureUpdateKey, UpdateFeatures
 use millrace::wire::{ErrorCode, Str};
 
 use super::fixture::{Client, broker, only, produce};
+use super::topics::alter;
 
 const NONE: ErrorCode = ErrorCode::NONE;
 const UNKNOWN: ErrorCode = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
@@ -254,13 +255,21 @@ async fn everything_that_has_settings_is_listed() {
     client.make_topic("feed").await;
     let own = |resource_type| (resource_type, "1".to_owned());
     let feed = (2, "feed".to_owned());
+    // Of groups those that have settings of their own.
+    let readers = (32, "readers".to_owned());
+    for (group, changes) in [("readers", &[0][..]), ("others", &[0, 1])] {
+        for operation in changes {
+            let change = [("consumer.session.timeout.ms", *operation, Some("50000"))];
+            assert_eq!(alter(&mut client, 32, group, &change).await, NONE);
+        }
+    }
     for (types, expected) in [
-        (&[][..], vec![own(4), feed.clone()]),
+        (&[][..], vec![readers.clone(), own(4), feed.clone()]),
         (&[2], vec![feed.clone()]),
         (&[4, 2, 4], vec![own(4), feed]),
         (&[8], vec![]),
         (&[16], vec![]),
-        (&[32], vec![]),
+        (&[32], vec![readers]),
     ] {
         let request = ListConfigResourcesRequest { resource_types: types.to_vec().into() };
         let response = client.ask(&request, 1).await;

@@ -42,7 +42,8 @@ fn names(call: &Call, resource_type: i8) -> Vec<Str> {
     match resource_type {
         BROKER => vec![Str::from(image.broker_id.0.to_string())],
         TOPIC => image.topics().map(|topic| Str::from(&*topic.name)).collect(),
-        // What is described and altered only where something of it is served.
+        GROUP => image.groups_with_settings().map(|group| Str::from(&**group)).collect(),
+        // Loggers and client metrics have no settings here.
         _ => Vec::new(),
     }
 }
