@@ -230,17 +230,15 @@ fn check_known(
     owned: Option<&Partitions>,
 ) -> Result<(), GroupError> {
     let joins = request.epoch == JOINS;
-    if let Some(instance) = &request.instance
-        && *id != request.member
-    {
-        if !joins {
-            return Err(GroupError::FencedInstance { instance: Arc::clone(instance) });
-        }
-        // A classic member may be followed by a new one at once, as among classic members.
-        if !member.is_away() && member.classic.is_none() {
+    if let Some(instance) = &request.instance {
+        // Not even the member itself begins anew before it has left: whether it is the same process nobody knows. A
+        // classic member may be followed by a new one at once, as among classic members.
+        if joins && !member.is_away() && member.classic.is_none() {
             return Err(GroupError::UnreleasedInstance { instance: Arc::clone(instance) });
         }
-        return Ok(());
+        if !joins && *id != request.member {
+            return Err(GroupError::FencedInstance { instance: Arc::clone(instance) });
+        }
     }
     let lost_answer = || {
         request.epoch == member.previous_epoch && owned.is_some_and(|owned| owned.is_subset(&member.assigned))
