@@ -1,6 +1,7 @@
 //! The coordinator on the whole engine and a simulated disk: what was answered survives, what was not was never seen.
 
 mod expiry;
+mod model;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;

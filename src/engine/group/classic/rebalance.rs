@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{ClassicGroup, ClassicSettings, Initial, Preparing, State};
 use crate::engine::group::{Effects, GroupError};
 
@@ -23,7 +21,6 @@ impl ClassicGroup {
             let first = matches!(self.state, State::Empty);
             self.missing.clear();
             for member in self.members.values_mut() {
-                member.assignment = Bytes::new();
                 if let Some(syncing) = member.syncing.take() {
                     effects.answer(syncing, Err(GroupError::RebalanceInProgress));
                 }

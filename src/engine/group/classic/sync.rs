@@ -60,6 +60,7 @@ impl ClassicGroup {
 
     /// The leader has assigned. Members that have not asked yet still have to, or they are taken out.
     fn assign(&mut self, assignments: Vec<(Arc<str>, Bytes)>, now: Duration, effects: &mut Effects) {
+        self.members.values_mut().for_each(|member| member.assignment = Bytes::new());
         for (id, assignment) in assignments {
             // The leader may name one that has gone.
             if let Some(member) = self.members.get_mut(&id) {
@@ -90,6 +91,7 @@ impl ClassicGroup {
     /// What was left to be kept could not be: the generation never was. Everybody joins anew.
     pub(crate) fn not_kept(&mut self, settings: &ClassicSettings, now: Duration, effects: &mut Effects) {
         if matches!(self.state, State::Stable) {
+            self.members.values_mut().for_each(|member| member.assignment = Bytes::new());
             self.prepare_rebalance(settings, now, effects);
         }
     }

@@ -31,6 +31,11 @@ impl ConsumerGroup {
     ) -> Result<Joined, GroupError> {
         let told = self.check_protocols(request)?;
         let known = self.find_joining(&request.name)?;
+        // One that comes back with an id of ours has nothing yet. One that has was taken out meanwhile, and what it believes
+        // to have may be another's.
+        if known.is_none() && told.owned.iter().any(|(_, indexes)| !indexes.is_empty()) {
+            return Err(unknown(&request.name.member));
+        }
         if known.is_none() && self.members.len() >= context.settings.members_max {
             return Err(GroupError::GroupFull { members: context.settings.members_max });
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::classic::{named, owned};
 use super::member::{Classic, Member};
 use super::subscription::Subscription;
-use super::{ConsumerGroup, Context, Topics};
+use super::{ConsumerGroup, Context, Partitions, Topics};
 use crate::engine::api::group::Client;
 use crate::engine::group::embedded::{CONSUMER, EmbeddedSubscription, read_assignment, write_assignment};
 use crate::engine::group::{ClassicMemberRecord, ClassicRecord};
@@ -16,7 +16,8 @@ use crate::engine::group::{ClassicMemberRecord, ClassicRecord};
 
 impl ConsumerGroup {
     /// The group of this protocol that a classic one becomes, or why it cannot. All that its members were last assigned is
-    /// taken for theirs until they say otherwise.
+    /// taken for theirs until they say otherwise; and so is what they said to have when they joined, unless it was assigned
+    /// to another: one that is to give it up may not have heard of that yet.
     pub(crate) fn from_classic(record: &ClassicRecord, context: Context<'_>) -> Result<Self, &'static str> {
         if !context.settings.may_upgrade {
             return Err("group.consumer.migration.policy does not allow it");
@@ -32,7 +33,24 @@ impl ConsumerGroup {
         for member in &record.members {
             group.take_in(member, context)?;
         }
+        for member in &record.members {
+            let told = member.protocols.first().and_then(|(_, bytes)| EmbeddedSubscription::read(bytes));
+            group.give(&member.id, owned(&told.unwrap_or_default().owned, context.topics));
+        }
         Ok(group)
+    }
+
+    /// A member has these partitions, but for those that others have.
+    fn give(&mut self, id: &str, parts: Partitions) {
+        let Some((id, _)) = self.members.get_key_value(id) else { return };
+        let id = Arc::clone(id);
+        let member = self.members.get_mut(&id).expect("just found");
+        for part in parts {
+            if *self.owners.entry(part).or_insert_with(|| Arc::clone(&id)) == id {
+                member.assigned.insert(part);
+            }
+        }
+        member.target.clone_from(&member.assigned);
     }
 
     fn take_in(&mut self, record: &ClassicMemberRecord, context: Context<'_>) -> Result<(), &'static str> {
@@ -57,17 +75,14 @@ impl ConsumerGroup {
             session_timeout,
             protocols: protocols.map(|(name, bytes)| (name.as_str().into(), bytes.clone().into())).collect(),
         });
-        let assigned = read_assignment(&record.assignment).unwrap_or_default();
-        member.assigned = owned(&assigned, context.topics);
-        // Of two that were assigned the same, which only a broken leader does, the first has it.
-        member.assigned.retain(|part| !self.owners.contains_key(part));
-        self.owners.extend(member.assigned.iter().map(|part| (*part, Arc::clone(&id))));
-        member.target.clone_from(&member.assigned);
         if let Some(instance) = &member.instance {
             self.instances.insert(Arc::clone(instance), Arc::clone(&id));
         }
         self.due(member.session_deadline);
         self.members.insert(id, member);
+        // Of two that were assigned the same, which only a broken leader does, the first has it.
+        let assigned = read_assignment(&record.assignment).unwrap_or_default();
+        self.give(&record.id, owned(&assigned, context.topics));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
-//! The group without its glue: a life by hand, and lives at random ([`model`]).
+//! The group without its glue: a life by hand, a change of its protocol, and lives at random ([`model`]).
 
+mod convert;
 mod fixture;
 mod life;
 mod model;
