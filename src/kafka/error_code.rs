@@ -63,7 +63,7 @@ pub(super) fn group_error_code(error: &GroupError) -> ErrorCode {
         GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
         GroupError::InconsistentProtocol { .. } => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
         GroupError::InvalidSessionTimeout { .. } => ErrorCode::INVALID_SESSION_TIMEOUT,
-        GroupError::GroupFull { .. } => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::GroupFull { .. } | GroupError::OutOfRoom { .. } => ErrorCode::GROUP_MAX_SIZE_REACHED,
         GroupError::FencedInstance { .. } => ErrorCode::FENCED_INSTANCE_ID,
         GroupError::UnreleasedInstance { .. } => ErrorCode::UNRELEASED_INSTANCE_ID,
         GroupError::FencedMemberEpoch { .. } => ErrorCode::FENCED_MEMBER_EPOCH,
@@ -80,6 +80,14 @@ pub(super) fn group_error_code(error: &GroupError) -> ErrorCode {
         GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
         // What stands behind it could not be kept: every client asks for the coordinator again, and comes back.
         GroupError::Unavailable { .. } => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    }
+}
+
+/// The code for an error of a commit, to which some codes mean nothing.
+pub(super) fn commit_error_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::OutOfRoom { .. } => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        other => group_error_code(other),
     }
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::super::config::{BrokerSettings, group_value};
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
-use super::{Group, Kind, answer_channel, readiness};
+use super::{Group, Kind, answer_channel, check_length, readiness, unavailable};
 use crate::engine::api::consumer_group::{
     ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatOutcome,
 };
+use crate::engine::api::group::MemberName;
 use crate::engine::group::classic::{ClassicGroup, ClassicSettings};
 use crate::engine::group::consumer::assign::Assignor;
 use crate::engine::group::consumer::{ConsumerGroup, ConsumerSettings, Context, Topics, check_heartbeat};
-use crate::engine::group::{Effects, GroupError};
+use crate::engine::group::{Effects, GroupError, weight};
 use crate::types::TopicId;
 
 // === impl Engine ===
@@ -67,10 +68,14 @@ impl Core {
         if id.is_empty() {
             return Err(GroupError::InvalidRequest { why: "GroupId can't be empty.".into() });
         }
+        check_length(id)?;
         let joins = request.epoch == 0;
         let view = self.view_for(id);
         check_heartbeat(request, &view.settings.assignors)?;
         let serve = |group: &mut Group, effects: &mut Effects| {
+            if let Err(error) = self.check_room(request, group, &view) {
+                return effects.answer(answer, Err(error));
+            }
             let new_id = || self.random_uuid().into();
             let outcome = group.consumer_heartbeat(request, new_id, view.context(), effects);
             let is_no_news = outcome.as_ref().is_ok_and(|outcome| outcome.is_no_news(request.epoch));
@@ -86,6 +91,30 @@ impl Core {
         }
         let found = self.change_existing(id, serve)?;
         found.ok_or_else(|| GroupError::GroupIdNotFound { group: Arc::clone(id) })
+    }
+
+    /// Takes room for what a heartbeat brings, and for what it may be answered.
+    fn check_room(
+        &self,
+        request: &ConsumerHeartbeat,
+        group: &mut Group,
+        view: &View,
+    ) -> Result<(), GroupError> {
+        let budget = &self.coordinator.budget;
+        if request.epoch == 0 || request.topics.is_some() || request.pattern.is_some() {
+            let name = MemberName { member: Arc::clone(&request.member), instance: request.instance.clone() };
+            let known_bytes = group.kind.weight_of(&name);
+            return budget.charge(group, weight::of_heartbeat(request).saturating_sub(known_bytes));
+        }
+        match &group.kind {
+            // Partitions that were added are nobody's until there is room to tell their readers.
+            Kind::Consumer(consumer)
+                if budget.is_spent() && consumer.is_about_to_assign(view.topics.version()) =>
+            {
+                Err(unavailable("there is no room to share partitions out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a group of the consumer protocol sees now.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::core::Core;
 use super::{Group, Kind};
-use crate::engine::api::group::Committer;
+use crate::engine::api::group::{Committer, MemberName};
 use crate::engine::group::classic::{ClassicGroup, ClassicSettings};
 use crate::engine::group::consumer::ConsumerRecord;
 use crate::engine::group::{Effects, GroupError, GroupRecord};
@@ -94,6 +94,22 @@ impl Kind {
         match self {
             Self::Classic(group) => group.topics_read(),
             Self::Consumer(group) => group.topics_read(),
+        }
+    }
+
+    /// How many bytes are kept of it, about, but for its offsets.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Classic(group) => group.weight(),
+            Self::Consumer(group) => group.weight(),
+        }
+    }
+
+    /// How many of them are one member's.
+    pub(super) fn weight_of(&self, name: &MemberName) -> usize {
+        match self {
+            Self::Classic(group) => group.weight_of(name),
+            Self::Consumer(group) => group.weight_of(name),
         }
     }
 

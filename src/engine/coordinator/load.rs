@@ -82,6 +82,7 @@ impl Core {
                 coordinator.forget(&cell);
                 continue;
             }
+            coordinator.budget.measure(&mut group);
             let due = self.deadline_to_watch(&mut group);
             drop(group);
             if let Some(due) = due {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::super::core::{Core, Engine};
 use super::{Kind, answer_channel, check_group_id};
 use crate::engine::api::group::{JoinRequest, Joined, MemberName, SyncRequest, Synced};
-use crate::engine::group::GroupError;
 use crate::engine::group::classic::Join;
+use crate::engine::group::{GroupError, weight};
 
 // === impl Engine ===
 
@@ -48,11 +48,16 @@ impl Engine {
         let (answer, outcome) = answer_channel();
         let now = core.env.clock.monotonic();
         let (id, member) = (Arc::clone(&request.group), Arc::clone(&request.name.member));
-        let begun = core.change_existing(&id, |group, effects| match &mut group.kind {
-            Kind::Classic(classic) => classic.sync(request, now, answer, effects),
-            Kind::Consumer(consumer) => {
-                let outcome = consumer.classic_sync(&request, core.view_for(&id).context());
-                effects.answer(answer, outcome);
+        let begun = core.change_existing(&id, |group, effects| {
+            if let Err(error) = core.coordinator.budget.charge(group, weight::of_sync(&request)) {
+                return effects.answer(answer, Err(error));
+            }
+            match &mut group.kind {
+                Kind::Classic(classic) => classic.sync(request, now, answer, effects),
+                Kind::Consumer(consumer) => {
+                    let outcome = consumer.classic_sync(&request, core.view_for(&id).context());
+                    effects.answer(answer, outcome);
+                }
             }
         });
         async move {
@@ -128,6 +133,11 @@ impl Core {
                 effects.records.extend(group.kind.removal(&id));
                 group.kind = Kind::simple(Arc::clone(&id));
             }
+            let known_bytes = group.kind.weight_of(&request.name);
+            let growth_bytes = weight::of_join(&request).saturating_sub(known_bytes);
+            if let Err(error) = self.coordinator.budget.charge(group, growth_bytes) {
+                return effects.answer(answer, Err(error));
+            }
             match &mut group.kind {
                 Kind::Classic(classic) => {
                     classic.join(Join { request, settings, now, answer }, new_id, effects);
@@ -140,6 +150,8 @@ impl Core {
                         .and_then(|()| consumer.classic_join(&request, new_id, view.context(), &mut records));
                     effects.keep(&id, records);
                     effects.answer(answer, outcome);
+                    // Of a classic member it keeps what it wants twice: as it came, and as it was read.
+                    self.coordinator.budget.measure(group);
                 }
             }
         })

@@ -15,6 +15,7 @@
 //! Deliberately absent: a topic for the log. It is the broker's own, as the catalog's is (docs/decisions/0013).
 
 mod admin;
+mod budget;
 mod consumer;
 mod deadlines;
 mod kind;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use self::budget::{GroupBudget, Share};
 pub(super) use self::log::GroupLog;
 use super::core::Core;
 use super::group::classic::{ClassicGroup, ClassicSettings};
@@ -45,6 +47,7 @@ use super::group::{Answer, Effects, GroupError};
 pub(super) struct Coordinator {
     groups: RwLock<HashMap<Arc<str>, Arc<GroupCell>>>,
     log: GroupLog,
+    budget: Arc<GroupBudget>,
     readiness: AtomicU8,
     /// The version of the topics that groups were last told to look at.
     topics_shown: AtomicU64,
@@ -70,6 +73,8 @@ struct Group {
     in_flight: usize,
     /// The deadline that the purgatory holds for it.
     scheduled: Option<Duration>,
+    /// What it holds of the budget.
+    share: Share,
     /// No longer in the table: whoever found it there has to look again.
     removed: bool,
 }
@@ -95,6 +100,7 @@ impl Coordinator {
         Self {
             groups: RwLock::default(),
             log,
+            budget: GroupBudget::new(settings),
             readiness: AtomicU8::new(readiness::LOADING),
             topics_shown: AtomicU64::new(0),
             classic: ClassicSettings {
@@ -148,6 +154,7 @@ impl GroupCell {
             offsets: Offsets::default(),
             in_flight: 0,
             scheduled: None,
+            share: Share::new(id),
             removed: false,
         };
         Self { id: Arc::clone(id), group: Mutex::new(group) }
@@ -228,6 +235,7 @@ impl Core {
             group.maybe_downgrade(&cell.id, &self.coordinator.classic, view.context(), &mut effects);
         }
         effects.records.extend(group.kind.note_empty(&cell.id, self.env.clock.now_ms()));
+        self.coordinator.budget.note(&mut group, &effects.records);
         let mut answers = std::mem::take(&mut effects.answers_at_once);
         let waits = !effects.records.is_empty() || group.in_flight > 0;
         if waits {
@@ -242,6 +250,9 @@ impl Core {
         // What a request made and left as it was made need not stay.
         group.removed = group.is_blank();
         let removed = group.removed;
+        if removed {
+            self.coordinator.budget.release(&mut group);
+        }
         drop(group);
         if removed {
             self.coordinator.forget(cell);
@@ -269,8 +280,16 @@ fn answer_channel<T: Send + 'static>()
 
 /// A group of members needs a name; offsets alone can be kept without one, as in Kafka.
 fn check_group_id(id: &Arc<str>) -> Result<(), GroupError> {
-    if id.is_empty() { Err(GroupError::InvalidGroupId { group: Arc::clone(id) }) } else { Ok(()) }
+    if id.is_empty() { Err(GroupError::InvalidGroupId { group: Arc::clone(id) }) } else { check_length(id) }
 }
+
+/// A name is kept with each of the group's offsets.
+fn check_length(id: &Arc<str>) -> Result<(), GroupError> {
+    if id.len() > ID_BYTES_MAX { Err(GroupError::InvalidGroupId { group: Arc::clone(id) }) } else { Ok(()) }
+}
+
+/// The longest name of a group.
+const ID_BYTES_MAX: usize = 1024;
 
 fn unavailable(why: &str) -> GroupError {
     GroupError::Unavailable { why: why.to_owned() }

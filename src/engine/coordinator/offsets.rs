@@ -1,16 +1,18 @@
 //! Committed offsets: commit, fetch, delete.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::core::{Core, Engine};
 use super::super::image::MetadataImage;
-use super::{Group, answer_channel, check_group_id};
+use super::{Group, answer_channel, check_group_id, check_length};
 use crate::engine::api::TopicRef;
 use crate::engine::api::group::{
     CommitOffsetsRequest, CommittedOffset, Committer, FetchOffsetsRequest, FetchedOffsets, OffsetToCommit,
 };
 use crate::engine::group::offsets::Committed;
-use crate::engine::group::{GroupError, GroupRecord};
+use crate::engine::group::{Answer, GroupError, GroupRecord};
 use crate::types::TopicId;
 
 /// What became of one offset of a request.
@@ -30,21 +32,7 @@ impl Engine {
         let core = Arc::clone(&self.core);
         let (answer, outcome) = answer_channel();
         let now = core.env.clock.monotonic();
-        let CommitOffsetsRequest { group: id, committer, offsets } = request;
-        let (records, outcomes) = core.offset_records(&id, offsets);
-        let there = core.coordinator.find(&id).is_some();
-        let begun = if there || is_nobody(&committer) {
-            core.change_group(&id, |group, effects| {
-                let allowed = group.kind.check_commit(&committer, now);
-                let outcome = allowed.map(|()| {
-                    effects.records.extend(records);
-                    outcomes
-                });
-                effects.answer(answer, outcome);
-            })
-        } else {
-            core.check_coordinator(&id).and_then(|()| Err(no_such_group(&id, &committer)))
-        };
+        let begun = core.begin_commit(request, now, answer);
         async move {
             begun?;
             outcome.await
@@ -72,10 +60,13 @@ impl Engine {
         }
         Ok(match &request.topics {
             None => all_offsets(&image, &group),
-            Some(topics) => topics
-                .iter()
-                .map(|(topic, partitions)| offsets_of(&image, Some(&group), topic, partitions))
-                .collect(),
+            Some(topics) => {
+                let mut told = HashSet::new();
+                let topics = topics.iter();
+                topics
+                    .map(|(topic, partitions)| offsets_of(&image, &group, topic, partitions, &mut told))
+                    .collect()
+            }
         })
     }
 
@@ -126,6 +117,36 @@ impl Engine {
 // === impl Core ===
 
 impl Core {
+    fn begin_commit(
+        self: &Arc<Self>,
+        request: CommitOffsetsRequest,
+        now: Duration,
+        answer: Answer<Vec<OffsetOutcome>>,
+    ) -> Result<(), GroupError> {
+        let CommitOffsetsRequest { group: id, committer, offsets } = request;
+        check_length(&id)?;
+        let budget = &self.coordinator.budget;
+        let on_the_way = budget.on_the_way(&id, offsets.len())?;
+        let (records, outcomes) = self.offset_records(&id, offsets);
+        if self.coordinator.find(&id).is_none() && !is_nobody(&committer) {
+            self.check_coordinator(&id)?;
+            return Err(no_such_group(&id, &committer));
+        }
+        self.change_group(&id, |group, effects| {
+            let allowed = group.kind.check_commit(&committer, now);
+            let allowed = allowed.and_then(|()| budget.charge(group, group.offsets.growth(&records)));
+            let outcome = allowed.map(|()| {
+                effects.records.extend(records);
+                outcomes
+            });
+            let answer = Box::new(move |outcome| {
+                drop(on_the_way);
+                answer(outcome);
+            });
+            effects.answer(answer, outcome);
+        })
+    }
+
     /// What is to be kept of the offsets that can be committed, and an outcome for each.
     fn offset_records(
         &self,
@@ -188,30 +209,47 @@ fn find_partition(
 }
 
 fn no_offsets(image: &MetadataImage, request: &FetchOffsetsRequest) -> Vec<FetchedOffsets> {
-    let topics = request.topics.iter().flatten();
-    topics.map(|(topic, partitions)| offsets_of(image, None, topic, partitions)).collect()
+    let topics = request.topics.iter().flatten().map(|(topic, partitions)| {
+        let found = find_topic(image, topic).map(|_| None);
+        let partitions = partitions.iter().map(|&partition| (partition, found.clone()));
+        FetchedOffsets { topic: topic.clone(), partitions: partitions.collect() }
+    });
+    topics.collect()
 }
 
+/// The topic; None for a name that none has. Of that, nothing is committed.
+fn find_topic(image: &MetadataImage, topic: &TopicRef) -> Result<Option<TopicId>, GroupError> {
+    match topic {
+        TopicRef::Id(id) if image.topic_by_id(*id).is_none() => {
+            Err(GroupError::UnknownTopicId { id: id.to_string() })
+        }
+        TopicRef::Id(id) => Ok(Some(*id)),
+        TopicRef::Name(name) => Ok(image.topic_by_name(name).map(|topic| topic.id)),
+    }
+}
+
+/// A partition that was `told` before is refused: its text may be a thousand times as long as what asks for it.
 fn offsets_of(
     image: &MetadataImage,
-    group: Option<&Group>,
+    group: &Group,
     topic: &TopicRef,
     partitions: &[i32],
+    told: &mut HashSet<(TopicId, i32)>,
 ) -> FetchedOffsets {
-    let id = match topic {
-        TopicRef::Id(id) => image.topic_by_id(*id).map(|topic| topic.id),
-        TopicRef::Name(name) => image.topic_by_name(name).map(|topic| topic.id),
-    };
+    let found = find_topic(image, topic);
     let fetched = partitions.iter().map(|&partition| {
-        let found = match (id, topic) {
-            (None, TopicRef::Id(id)) => Err(GroupError::UnknownTopicId { id: id.to_string() }),
-            // Of a topic that there is not, nothing is committed.
-            (None, TopicRef::Name(_)) => Ok(None),
-            (Some(id), _) => {
-                Ok(group.and_then(|group| group.offsets.get(id, partition)).map(CommittedOffset::from))
+        let offset = found.clone().and_then(|id| {
+            let Some((id, committed)) = id.and_then(|id| Some((id, group.offsets.get(id, partition)?)))
+            else {
+                return Ok(None);
+            };
+            if told.insert((id, partition)) {
+                Ok(Some(CommittedOffset::from(committed)))
+            } else {
+                Err(GroupError::InvalidRequest { why: "the partition was told before".into() })
             }
-        };
-        (partition, found)
+        });
+        (partition, offset)
     });
     FetchedOffsets { topic: topic.clone(), partitions: fetched.collect() }
 }

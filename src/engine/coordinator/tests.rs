@@ -1,5 +1,6 @@
 //! The coordinator on the whole engine and a simulated disk: what was answered survives, what was not was never seen.
 
+mod budget;
 mod expiry;
 mod model;
 

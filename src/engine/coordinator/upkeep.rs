@@ -32,6 +32,7 @@ impl Core {
                 effects.records.extend(group.kind.removal(&cell.id));
                 group.kind = Kind::simple(Arc::clone(&cell.id));
             }
+            self.coordinator.budget.measure(&mut group);
             self.settle(&cell, group, effects);
         }
     }

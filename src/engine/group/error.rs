@@ -66,6 +66,14 @@ pub enum GroupError {
         /// How many it may have.
         members: usize,
     },
+    /// There is no room for what would have to be kept.
+    #[error("there would be more than {bytes_max} bytes to be kept, which {setting} allows")]
+    OutOfRoom {
+        /// The setting that says so.
+        setting: &'static str,
+        /// Its value.
+        bytes_max: usize,
+    },
     /// Another member has taken over this instance id.
     #[error("another member is the instance {instance} now")]
     FencedInstance {

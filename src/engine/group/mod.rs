@@ -19,6 +19,7 @@ mod embedded;
 mod error;
 pub(crate) mod offsets;
 mod record;
+pub(crate) mod weight;
 
 pub(crate) use effects::{Answer, Effects};
 pub use error::GroupError;

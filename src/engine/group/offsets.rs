@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::GroupRecord;
+use super::{GroupRecord, weight};
 use crate::types::{Offset, TimestampMs, TopicId};
 
 /// A committed offset.
@@ -27,6 +27,15 @@ pub(crate) struct Committed {
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     topics: BTreeMap<TopicId, BTreeMap<i32, Committed>>,
+    weight: usize,
+}
+
+// === impl Committed ===
+
+impl Committed {
+    fn weight(&self) -> usize {
+        weight::OFFSET + self.metadata.len()
+    }
 }
 
 // === impl Offsets ===
@@ -41,13 +50,21 @@ impl Offsets {
     pub(crate) fn apply(&mut self, topic: TopicId, partition: i32, committed: Option<Committed>) {
         match committed {
             Some(committed) => {
-                self.topics.entry(topic).or_default().insert(partition, committed);
+                self.weight += committed.weight();
+                let partitions = self.topics.entry(topic).or_insert_with(|| {
+                    self.weight += weight::TOPIC;
+                    BTreeMap::new()
+                });
+                if let Some(before) = partitions.insert(partition, committed) {
+                    self.weight -= before.weight();
+                }
             }
             None => {
                 if let Some(partitions) = self.topics.get_mut(&topic) {
-                    partitions.remove(&partition);
+                    self.weight -= partitions.remove(&partition).map_or(0, |before| before.weight());
                     if partitions.is_empty() {
                         self.topics.remove(&topic);
+                        self.weight -= weight::TOPIC;
                     }
                 }
             }
@@ -56,7 +73,26 @@ impl Offsets {
 
     /// All of them are gone.
     pub(crate) fn clear(&mut self) {
-        self.topics.clear();
+        *self = Self::default();
+    }
+
+    /// How many bytes are kept of them, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// How many more bytes would be kept if these were taken in, at most.
+    pub(crate) fn growth(&self, records: &[GroupRecord]) -> usize {
+        let growth = records.iter().map(|record| match record {
+            GroupRecord::Offset { topic, partition, committed: Some(committed), .. } => {
+                let topic = self.topics.get(&TopicId(*topic));
+                let before =
+                    topic.and_then(|partitions| partitions.get(partition)).map_or(0, Committed::weight);
+                committed.weight().saturating_sub(before) + if topic.is_none() { weight::TOPIC } else { 0 }
+            }
+            _ => 0,
+        });
+        growth.sum()
     }
 
     /// All of them, by topic and partition.

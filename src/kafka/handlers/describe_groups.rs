@@ -1,5 +1,6 @@
 //! DescribeGroups: classic groups in full.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::dispatch::Call;
@@ -14,11 +15,17 @@ use crate::wire::messages::describe_groups::{
 /// From here on a group that there is not is an error; before, it was a dead one.
 const NOT_FOUND_FROM: i16 = 6;
 
-/// Describes each group.
+/// Describes each group. One that is named twice is refused the second time, so that a small request cannot ask for an
+/// answer of any size.
 pub(in crate::kafka) fn handle(call: &Call, request: &DescribeGroupsRequest) -> DescribeGroupsResponse {
+    let mut seen = HashSet::new();
     let groups = request.groups.iter().map(|id| {
-        let group: Arc<str> = id.as_str().into();
-        match call.broker.engine.describe_group(&group) {
+        let described = if seen.insert(id.clone()) {
+            call.broker.engine.describe_group(&Arc::from(id.as_str()))
+        } else {
+            Err(GroupError::InvalidRequest { why: "the group was described before".into() })
+        };
+        match described {
             Ok(description) => {
                 let members = description.members.iter().map(|member| DescribedGroupMember {
                     member_id: text(&member.name.member),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::dispatch::Call;
-use super::super::error_code::group_error_code;
+use super::super::error_code::commit_error_code;
 use super::groups::member_name;
 use crate::engine::api::TopicRef;
 use crate::engine::api::group::{CommitOffsetsRequest, Committer, OffsetToCommit};
@@ -45,12 +45,12 @@ pub(in crate::kafka) async fn handle(call: Call, request: OffsetCommitRequest) -
     };
     let committed = call.broker.engine.commit_offsets(commit).await;
     let mut outcomes = committed.as_ref().map_or(&[][..], Vec::as_slice).iter();
-    let of_all = committed.as_ref().err().map(group_error_code);
+    let of_all = committed.as_ref().err().map(commit_error_code);
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| OffsetCommitResponsePartition {
             partition_index: partition.partition_index,
             error_code: of_all.unwrap_or_else(|| match outcomes.next() {
-                Some(Err(error)) => group_error_code(error),
+                Some(Err(error)) => commit_error_code(error),
                 _ => ErrorCode::NONE,
             }),
         });

@@ -1,5 +1,6 @@
 //! OffsetFetch: how far groups have come.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::dispatch::Call;
@@ -26,7 +27,18 @@ const TOPIC_IDS_FROM: i16 = 10;
 /// Answers with what is committed.
 pub(in crate::kafka) fn handle(call: &Call, request: &OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= BATCHED_FROM {
-        let groups = request.groups.iter().map(|group| fetch_group(call, &group));
+        let mut seen = HashSet::new();
+        let groups = request.groups.iter().map(|group| {
+            if seen.insert(group.group_id.clone()) {
+                return fetch_group(call, &group);
+            }
+            // As with DescribeConfigs: a small request cannot ask for an answer of any size.
+            OffsetFetchResponseGroup {
+                group_id: group.group_id,
+                error_code: ErrorCode::INVALID_REQUEST,
+                ..Default::default()
+            }
+        });
         return OffsetFetchResponse { groups: groups.collect(), ..Default::default() };
     }
     let topics = request.topics.as_ref().map(|topics| wanted(call, topics));

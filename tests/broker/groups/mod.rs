@@ -6,6 +6,7 @@
 //! the name of its test; each wants a Kafka of its own.
 
 mod consumers;
+mod limits;
 mod requests;
 mod steps;
 

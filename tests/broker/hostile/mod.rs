@@ -11,6 +11,7 @@ mod bombs;
 mod descriptors;
 mod frames;
 pub(crate) mod good;
+mod groups;
 mod memory;
 mod names;
 mod poison;

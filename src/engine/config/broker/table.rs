@@ -115,11 +115,26 @@ pub const BROKER_SETTINGS: &[Setting] = &[
         "After how long without a heartbeat a member of a group of the newer protocol is taken out, unless the group says otherwise.",
     ),
     setting(
+        "group.coordinator.max.bytes",
+        Kind::Long(1 << 20, i64::MAX),
+        "1073741824",
+        Scope::AtStart,
+        "How many bytes all groups together may keep: members with what they subscribe to and are assigned, committed offsets. \
+         At most so many are on their way to the disk at the same time, too.",
+    ),
+    setting(
         "group.initial.rebalance.delay.ms",
         Kind::Int(0, MAX_INT),
         "3000",
         Scope::AtStart,
         "How long the first members of an empty classic group wait for others before partitions are shared out.",
+    ),
+    setting(
+        "group.max.bytes",
+        Kind::Int(1 << 16, 120 << 20),
+        "104857600",
+        Scope::AtStart,
+        "How many bytes one group may keep: its members with what they subscribe to and are assigned, its committed offsets.",
     ),
     setting(
         "group.max.session.timeout.ms",

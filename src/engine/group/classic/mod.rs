@@ -23,6 +23,7 @@ mod kept;
 mod leave;
 mod rebalance;
 mod sync;
+mod weight;
 
 #[cfg(test)]
 mod tests;

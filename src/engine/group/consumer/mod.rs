@@ -31,6 +31,7 @@ mod record;
 mod replay;
 mod subscription;
 mod target;
+mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::Topics;
 use super::assign::Task;
 use super::pattern::Pattern;
-use super::{Topics, invalid};
 use crate::engine::group::GroupError;
 use crate::types::TopicId;
 
@@ -24,20 +24,14 @@ pub(super) struct Subscription {
 pub(super) struct Subscriptions {
     /// With how many members have each.
     counts: HashMap<Arc<Subscription>, usize>,
-    /// How many bytes of names they hold together.
-    bytes: usize,
     /// What each pattern matched when the topics were last looked at.
     matches: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// Whether a pattern has come since.
     has_new_pattern: bool,
 }
 
-/// What one group's members may make it remember of names.
-const BYTES_MAX: usize = 64 << 20;
 /// Each of them is tried on every topic when topics change.
 const PATTERNS_MAX: usize = 100;
-/// What a name costs beside its letters.
-const NAME_COST: usize = 32;
 
 // === impl Subscription ===
 
@@ -47,11 +41,6 @@ impl Subscription {
         let names: BTreeSet<Arc<str>> = names.into_iter().collect();
         Self { names: names.into_iter().collect(), pattern: pattern.filter(|pattern| !pattern.is_empty()) }
     }
-
-    fn cost(&self) -> usize {
-        let pattern = self.pattern.as_ref().map_or(0, |pattern| pattern.len());
-        pattern + self.names.iter().map(|name| name.len() + NAME_COST).sum::<usize>()
-    }
 }
 
 // === impl Subscriptions ===
@@ -60,13 +49,10 @@ impl Subscriptions {
     /// Whether another member may have this subscription.
     ///
     /// # Errors
-    /// `InvalidPattern` when its pattern is none; `InvalidRequest` when it is more than the group remembers.
+    /// `InvalidPattern` when its pattern is none, or the group has too many.
     pub(super) fn check(&self, wanted: &Subscription) -> Result<(), GroupError> {
         if self.counts.contains_key(wanted) {
             return Ok(());
-        }
-        if self.bytes + wanted.cost() > BYTES_MAX {
-            return Err(invalid("the members of this group subscribe to too many different lists of topics"));
         }
         match &wanted.pattern {
             Some(pattern) if !self.matches.contains_key(pattern) => {
@@ -85,7 +71,6 @@ impl Subscriptions {
         let wanted = match self.counts.get_key_value(&wanted) {
             Some((known, _)) => Arc::clone(known),
             None => {
-                self.bytes += wanted.cost();
                 if let Some(pattern) = &wanted.pattern {
                     self.matches.entry(Arc::clone(pattern)).or_default();
                     self.has_new_pattern = true;
@@ -105,7 +90,6 @@ impl Subscriptions {
             return;
         }
         self.counts.remove(gone);
-        self.bytes -= gone.cost();
         if let Some(pattern) = &gone.pattern
             && !self.counts.keys().any(|other| other.pattern.as_ref() == Some(pattern))
         {
