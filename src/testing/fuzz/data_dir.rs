@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{QueuePool, altered, byte, open_engine};
+use super::{QueuePool, altered, byte, let_go, open_engine};
 use crate::engine::api::NewTopic;
 use crate::engine::{Engine, verify};
 use crate::record::{BatchBuilder, Compression, batches, stamp};
@@ -63,6 +63,7 @@ pub(super) fn run(input: &[u8]) {
     while pool.step() {}
     engine.tick();
     let _ = engine.shutdown_clean();
+    let_go(engine, &pool);
 }
 
 /// The frame that the engine puts around catalog records and its own small files.

@@ -66,6 +66,12 @@ impl QueuePool {
         let job = self.jobs.lock().pop_front();
         job.map(|job| job()).is_some()
     }
+
+    /// Lets go of the jobs that are queued: they never happen.
+    fn forget(&self) {
+        let jobs = std::mem::take(&mut *self.jobs.lock());
+        drop(jobs);
+    }
 }
 
 impl Pool for QueuePool {
@@ -96,6 +102,16 @@ fn open_engine(world: &SimWorld) -> Result<(Arc<Engine>, Arc<QueuePool>), OpenEr
     let engine = Engine::open(config, world.env.clone(), Arc::clone(&pool) as _)?;
     pool.inline.store(false, Ordering::Relaxed);
     Ok((engine, pool))
+}
+
+/// Lets go of an engine when all is done that it has queued.
+///
+/// # Panics
+/// When something else keeps it: it would be in memory for ever.
+fn let_go(engine: Arc<Engine>, pool: &Arc<QueuePool>) {
+    while pool.step() {}
+    drop(engine);
+    assert_eq!(Arc::strong_count(pool), 1, "the engine is kept by something");
 }
 
 /// Takes one byte off the front; 0 when there is none left.

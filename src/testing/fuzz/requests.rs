@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
-use super::{QueuePool, open_engine};
+use super::{QueuePool, let_go, open_engine};
 use crate::engine::api::NewTopic;
 use crate::kafka::broker::Broker;
 use crate::kafka::connection::{Handling, Outcome, Service};
@@ -114,11 +114,12 @@ impl Served {
     /// Nothing that was accepted makes a restart fail, after a `kill -9` least of all.
     fn restart(self) {
         let Self { world, broker, pool } = self;
-        // What still waits in the pool never happens.
+        pool.forget();
         drop((broker, pool));
         world.disk.kill();
-        let (engine, _pool) = open_engine(&world).expect("what was accepted can be opened");
+        let (engine, pool) = open_engine(&world).expect("what was accepted can be opened");
         assert!(engine.image().topics().count() < 10_000);
+        let_go(engine, &pool);
     }
 }
 
