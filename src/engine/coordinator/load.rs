@@ -33,13 +33,16 @@ impl Core {
     fn replay_groups(self: &Arc<Self>) -> Result<(), String> {
         let coordinator = &self.coordinator;
         let now = self.env.clock.monotonic();
+        // Most records are of a group that is known by then.
+        let cell_of =
+            |group: &str| coordinator.find(group).unwrap_or_else(|| coordinator.find_or_add(&group.into()));
         let replayed = coordinator.log.replay(|record| match record {
             GroupRecord::Offset { group, topic, partition, committed } => {
-                let cell = coordinator.find_or_add(&group.into());
+                let cell = cell_of(&group);
                 cell.group.lock().offsets.apply(TopicId(topic), partition, committed);
             }
             GroupRecord::Classic { group, state } => {
-                let cell = coordinator.find_or_add(&group.into());
+                let cell = cell_of(&group);
                 let id = Arc::clone(&cell.id);
                 cell.group.lock().kind = Kind::Classic(match state {
                     Some(state) => ClassicGroup::from_record(id, state, now),
@@ -54,7 +57,7 @@ impl Core {
                 }
             }
             GroupRecord::Consumer { group, record } => {
-                let cell = coordinator.find_or_add(&group.into());
+                let cell = cell_of(&group);
                 let mut group = cell.group.lock();
                 if let ConsumerRecord::Group(None) = record {
                     group.kind = Kind::simple(Arc::clone(&cell.id));
