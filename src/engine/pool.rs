@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::env::stand_back;
+
 /// A piece of work.
 pub type Job = Box<dyn FnOnce() + Send>;
 
@@ -15,6 +17,11 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub trait Pool: Send + Sync {
     /// Queues a job. Jobs are begun in the order in which they are queued.
     fn spawn(&self, job: Job);
+
+    /// Queues a job that nobody waits for: one that stands back behind the others, and behind other such jobs.
+    fn spawn_in_background(&self, job: Job) {
+        self.spawn(job);
+    }
 
     /// Whether jobs are queued that no thread has begun.
     fn has_waiting(&self) -> bool;
@@ -27,13 +34,19 @@ pub trait Pool: Send + Sync {
 ///
 /// While jobs wait, one thread at a time is on its way to them: a burst of short jobs is done by the first that comes,
 /// and does not wake a thread each; a job that takes long does not hold the others up.
+///
+/// Jobs in the background have one thread of their own, of a lower priority: a thread that somebody waits for does not
+/// have to wait until the scheduler takes the processor from it.
 pub struct ThreadPool {
     shared: Arc<Shared>,
+    background: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    name: &'static str,
+    stands_back: bool,
 }
 
 struct State {
@@ -55,8 +68,11 @@ impl ThreadPool {
     /// A pool without threads yet, of one until it is told otherwise.
     #[must_use]
     pub fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), threads: 0, threads_max: 1, idle: 0, coming: false };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() }) }
+        let shared = |name, stands_back| {
+            let state = State { jobs: VecDeque::new(), threads: 0, threads_max: 1, idle: 0, coming: false };
+            Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), name, stands_back })
+        };
+        Self { shared: shared("disk", false), background: shared("background", true) }
     }
 }
 
@@ -71,6 +87,19 @@ impl Pool for ThreadPool {
         let mut state = self.shared.state.lock();
         state.jobs.push_back(job);
         self.shared.call_thread(state);
+    }
+
+    fn spawn_in_background(&self, job: Job) {
+        let mut state = self.background.state.lock();
+        state.jobs.push_back(job);
+        self.background.call_thread(state);
+        let mut state = self.background.state.lock();
+        if state.threads == 0 {
+            // The system gives no thread: then it is work as any other.
+            let jobs = std::mem::take(&mut state.jobs);
+            drop(state);
+            jobs.into_iter().for_each(|job| self.spawn(job));
+        }
     }
 
     fn has_waiting(&self) -> bool {
@@ -112,18 +141,21 @@ impl Shared {
             state.threads += 1;
             drop(state);
             let shared = Arc::clone(self);
-            let thread = std::thread::Builder::new().name("disk".into()).stack_size(STACK_BYTES);
+            let thread = std::thread::Builder::new().name(self.name.into()).stack_size(STACK_BYTES);
             if let Err(error) = thread.spawn(move || shared.run()) {
                 // The threads there are will come to it; with none at all nothing ever would.
                 let mut state = self.state.lock();
                 state.coming = false;
                 state.threads -= 1;
-                assert!(state.threads > 0, "the system gives no thread: {error}");
+                assert!(state.threads > 0 || self.stands_back, "the system gives no thread: {error}");
             }
         }
     }
 
     fn run(self: &Arc<Self>) {
+        if self.stands_back {
+            stand_back();
+        }
         let mut state = self.state.lock();
         state.coming = false;
         loop {
@@ -215,6 +247,29 @@ mod tests {
         assert_eq!(results.iter().take(7).count(), 7);
         last.unwrap().recv().unwrap();
         assert!(!pool.has_waiting());
+    }
+
+    #[test]
+    fn work_in_the_background_is_done_in_turn_and_holds_nothing_up() {
+        let pool = of(2);
+        let (release, stuck) = mpsc::channel::<()>();
+        let (done, results) = mpsc::channel();
+        let tell = |what: &'static str| {
+            let done = done.clone();
+            move || done.send((what, rustix::process::getpriority_process(None).unwrap())).unwrap()
+        };
+        let first = tell("first");
+        pool.spawn_in_background(Box::new(move || {
+            _ = stuck.recv();
+            first();
+        }));
+        pool.spawn_in_background(Box::new(tell("second")));
+        pool.spawn(Box::new(tell("other")));
+        let (what, usual) = results.recv().unwrap();
+        assert_eq!(what, "other");
+        release.send(()).unwrap();
+        let lower = (usual + 5).min(19);
+        assert_eq!(results.iter().take(2).collect::<Vec<_>>(), [("first", lower), ("second", lower)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod disk;
 mod disk_os;
 mod entropy;
 mod limits;
+mod priority;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use disk::{Disk, DiskFile, FileMap, Lock, LockError, OpenMode};
 pub use disk_os::OsDisk;
 pub use entropy::{Entropy, OsEntropy};
 pub use limits::ProcessLimits;
+pub use priority::stand_back;
 
 /// The world as the broker sees it. Cheap to clone.
 #[derive(Clone)]
