@@ -4,7 +4,7 @@
     # pip: kafka-python==2.2.3                   into a virtual environment of the client's own
     # npm: kafkajs@2.2.4                         into a folder of node modules
     // go: github.com/twmb/franz-go@v1.22.2      a module; the file is built with it and with told.go
-    // cargo: rskafka@0.6.0                      a crate; the file is built as a program that has it
+    // cargo: rskafka@=0.6.0                     a crate; the file is built as a program that has it
     // maven: org.apache.kafka:kafka-clients:4.4.0     and what it depends on; the file is compiled beside them
 
 One script serves several releases when such lines begin with a variant; each variant is a client of its own in the
@@ -209,19 +209,22 @@ def go(client):
 
 def rust(client):
     crates = client.things("cargo")
-    folder, complete = home("rust", client.suite.read_text(), *crates)
+    folder, complete = home("rust", client.suite.read_text(), client.variant, *crates)
     if not complete:
-        # A workspace of its own, below no other; only what the client needs is compiled, and without effort.
-        wanted = "".join("{} = \"={}\"\n".format(*crate.split("@")) if crate.count(".") == 2
-                         else "{} = \"{}\"\n".format(*crate.split("@")) for crate in crates)
+        # A workspace of its own, below no other. For what only some releases have, the script asks for a feature that
+        # has the variant's name.
+        release = client.variant or "newest"
+        name = f"suite-{folder.name}"
+        wanted = "".join('{} = "{}"\n'.format(*crate.split("@")) for crate in crates)
         (folder / "Cargo.toml").write_text(
-            f'[package]\nname = "suite"\nedition = "2024"\n\n[[bin]]\nname = "suite"\npath = "{client.suite.name}"\n\n'
+            f'[package]\nname = "{name}"\nedition = "2024"\n\n[[bin]]\nname = "{name}"\npath = "{client.suite.name}"\n\n'
+            f'[features]\ndefault = ["{release}"]\n"{release}" = []\n\n'
             f"[dependencies]\n{wanted}\n[profile.dev]\ndebug = false\n\n[workspace]\n")
         shutil.copy(client.suite, folder)
-        target = folder / "target"
+        # What several of them depend on is compiled once.
+        target = CACHE / "target"
         call(["cargo", "build", "--quiet"], cwd=folder, env=dict(os.environ, CARGO_TARGET_DIR=target, RUSTFLAGS=""))
-        shutil.copy(target / "debug" / "suite", folder)
-        shutil.rmtree(target)
+        shutil.copy(target / "debug" / name, folder / "suite")
         (folder / ".complete").touch()
     return [folder / "suite"]
 
