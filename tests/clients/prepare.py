@@ -13,11 +13,15 @@ table, here `confluent-2.16.1` and `confluent-2.3.0`. Lines without a variant ho
     # variant: 2.16.1 pip: confluent-kafka==2.16.1
     # variant: 2.3.0 pip: confluent-kafka==2.3.0
 
+What the script's part of members/ (or the script, if it has none) says in lines of the form `# lacks: NAME | why` (or
+`# variant: 2.3.0 lacks: ...`) is told of the behaviours of groups; a name may be a pattern.
+
 Everything lies below ${XDG_CACHE_HOME:-~/.cache}/millrace-clients, in a folder named by a hash of these lines,
 so that a second run fetches nothing.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -48,6 +52,18 @@ class Client:
     def name(self):
         return f"{self.suite.stem}-{self.variant}" if self.variant else self.suite.stem
 
+    @property
+    def member(self):
+        """The part of it that joins groups, if it has one."""
+        path = HERE / "members" / self.suite.name
+        return path if path.exists() else None
+
+    def lacks(self):
+        """What it has not of the behaviours of groups: pairs of a pattern and a reason."""
+        lines = (re.match(r"(?:#|//) (?:variant: (\S+) )?lacks: (.+?) \| (.+)$", line)
+                 for line in top(self.member or self.suite))
+        return [line.group(2, 3) for line in lines if line and line.group(1) in (None, self.variant)]
+
     def called(self, name):
         """Whether `--client NAME` means this one: by its own name, or by that of its script."""
         return name in (self.name, self.suite.stem)
@@ -68,24 +84,27 @@ def clients(folder):
                 found.append(Client(suite, variant, wanted))
     return found
 
+def top(suite):
+    """The comments that a script begins with."""
+    return itertools.takewhile(lambda line: not line or line.startswith(("#", "//")), suite.read_text().splitlines())
+
 def needs(suite):
     """The `kind: thing` lines at the top of a suite, as (variant or "", kind, thing)."""
     found = []
-    for line in suite.read_text().splitlines():
-        if line and not line.startswith(("#", "//")):
-            break
+    for line in top(suite):
         match = re.match(r"(?:#|//) (?:variant: (\S+) )?([a-z]+): (\S+)$", line)
         if match:
             variant, kind, thing = match.groups()
             found.append((variant or "", kind, thing))
     return found
 
-def command_for(client):
-    """Fetches what is missing and returns the command that runs the client."""
+def commands_for(client):
+    """Fetches what is missing and returns the command that runs the client, and the one of its groups' members."""
     for program in client.things("apt"):
         if not shutil.which(program):
             raise Unavailable(f"{program} is not installed: apt-get install {program}")
-    return RUNNERS[client.suite.suffix](client)
+    run = RUNNERS[client.suite.suffix]
+    return run(client, client.suite), run(client, client.member) if client.member else None
 
 def call(command, **options):
     """Runs a step of the preparation and returns its output, which is shown only when it fails."""
@@ -104,10 +123,10 @@ def home(*parts):
         folder.mkdir(parents=True)
     return folder, complete
 
-def python(client):
+def python(client, script):
     packages = client.things("pip")
     if not packages:
-        return [sys.executable, client.suite]
+        return [sys.executable, script]
     folder, complete = home("pip", sys.version, *packages)
     interpreter = folder / "bin" / "python"
     if not complete:
@@ -119,9 +138,9 @@ def python(client):
         call([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
               *packages])
         (folder / ".complete").touch()
-    return [interpreter, client.suite]
+    return [interpreter, script]
 
-def node(client):
+def node(client, script):
     for program in ("node", "npm"):
         if not shutil.which(program):
             raise Unavailable(f"{program} is not installed: apt-get install nodejs npm")
@@ -131,7 +150,7 @@ def node(client):
         call(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *packages])
         (folder / ".complete").touch()
     # Node looks for modules beside the script, or where this says.
-    return ["env", f"NODE_PATH={folder / 'node_modules'}", "node", client.suite]
+    return ["env", f"NODE_PATH={folder / 'node_modules'}", "node", script]
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>clients</groupId><artifactId>clients</artifactId><version>1</version><dependencies>
@@ -154,14 +173,14 @@ def maven(artifacts):
         (folder / ".complete").touch()
     return folder / "lib"
 
-def java(client):
+def java(client, script):
     artifacts = client.things("maven")
     jars = maven(artifacts)
-    classes, complete = home("javac", client.suite.read_text(), *artifacts)
+    classes, complete = home("javac", script.read_text(), *artifacts)
     if not complete:
-        call(["javac", "-Xlint:all,-processing", "-Werror", "-d", classes, "-cp", f"{jars}/*", client.suite])
+        call(["javac", "-Xlint:all,-processing", "-Werror", "-d", classes, "-cp", f"{jars}/*", script])
         (classes / ".complete").touch()
-    return ["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{jars}/*", client.suite.stem]
+    return ["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{classes}:{jars}/*", script.stem]
 
 # What the newest modules ask for. An older Go, or Debian's, fetches this one as the module that it is.
 GO = "go1.26.8"
@@ -193,23 +212,27 @@ def go_command():
     return ["env", f"GOROOT={folder}", folder / "bin" / "go"]
 
 
-def go(client):
-    modules, shared = client.things("go"), HERE / "told.go"
-    folder, complete = home("go", client.suite.read_text(), shared.read_text(), *modules)
+def go(client, script):
+    modules = client.things("go")
+    # Beside the script, what all in Go share, and what only this release has.
+    release = script.with_name(f"{script.stem}-{client.variant}.go")
+    parts = [HERE / "told.go", *([release] if release.exists() else [])]
+    folder, complete = home("go", script.read_text(), *(part.read_text() for part in parts), *modules)
     if not complete:
         wanted = "".join(f"require {module.replace('@', ' ')}\n" for module in modules)
         (folder / "go.mod").write_text(f"module clients\n\ngo {GO[2:]}\n\n{wanted}")
-        shutil.copy(client.suite, folder / "suite.go")
-        shutil.copy(shared, folder)
+        shutil.copy(script, folder / "suite.go")
+        for part in parts:
+            shutil.copy(part, folder)
         call([*go_command(), "build", "-mod=mod", "-ldflags=-s -w", "-o", "suite", "."], cwd=folder,
              env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="", GOWORK="off", CGO_ENABLED="0"))
         (folder / ".complete").touch()
     return [folder / "suite"]
 
 
-def rust(client):
+def rust(client, script):
     crates = client.things("cargo")
-    folder, complete = home("rust", client.suite.read_text(), client.variant, *crates)
+    folder, complete = home("rust", script.read_text(), client.variant, *crates)
     if not complete:
         # A workspace of its own, below no other. For what only some releases have, the script asks for a feature that
         # has the variant's name.
@@ -217,10 +240,10 @@ def rust(client):
         name = f"suite-{folder.name}"
         wanted = "".join('{} = "{}"\n'.format(*crate.split("@")) for crate in crates)
         (folder / "Cargo.toml").write_text(
-            f'[package]\nname = "{name}"\nedition = "2024"\n\n[[bin]]\nname = "{name}"\npath = "{client.suite.name}"\n\n'
+            f'[package]\nname = "{name}"\nedition = "2024"\n\n[[bin]]\nname = "{name}"\npath = "{script.name}"\n\n'
             f'[features]\ndefault = ["{release}"]\n"{release}" = []\n\n'
             f"[dependencies]\n{wanted}\n[profile.dev]\ndebug = false\n\n[workspace]\n")
-        shutil.copy(client.suite, folder)
+        shutil.copy(script, folder)
         # What several of them depend on is compiled once.
         target = CACHE / "target"
         call(["cargo", "build", "--quiet"], cwd=folder, env=dict(os.environ, CARGO_TARGET_DIR=target, RUSTFLAGS=""))

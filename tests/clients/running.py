@@ -1,15 +1,17 @@
 """Runs clients and keeps what each told of every behaviour."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prepare import Unavailable, command_for
+from prepare import Unavailable, commands_for
 
 HERE = Path(__file__).resolve().parent
 # Longer than any client needs on a busy machine with two cores.
@@ -53,6 +55,9 @@ class Result:
         reasons = [reason for outcome, reason in self.told.values() if outcome == LATER]
         return [f"{reasons.count(reason)} {LATER}: {reason}" for reason in dict.fromkeys(reasons)]
 
+    def failed(self):
+        return [name for name, (outcome, _) in self.told.items() if outcome in (FAIL, LATER)]
+
     def of(self, behaviour):
         return self.told.get(behaviour, (FAIL, "the client's script did not tell"))
 
@@ -72,12 +77,12 @@ def read_lines(result, stdout, known):
 
 
 def prepare(clients):
-    """What runs each client: a command, or why there is none."""
+    """What runs each client and its members of groups: the commands, or why there are none."""
     commands = {}
     for client in clients:
         started = time.monotonic()
         try:
-            commands[client] = command_for(client)
+            commands[client] = commands_for(client)
         except Unavailable as why:
             commands[client] = why
         if time.monotonic() - started > 1:
@@ -85,27 +90,31 @@ def prepare(clients):
     return commands
 
 
-def run_client(client, command, broker, settings, known, later):
-    """One client from its start to its end; `settings` is what its environment has beside the broker."""
-    result = Result(client.name, later)
-    if isinstance(command, Unavailable):
-        print(f"  {client.name}: skipped, {command}", flush=True)
+def skip(result, commands, known):
+    """Whether there is nothing to run, which is told of every behaviour."""
+    if isinstance(commands, Unavailable):
+        print(f"  {result.client}: skipped, {commands}", flush=True)
         for name in known:
-            result.told[name] = (SKIP, str(command))
-        return result
+            result.told[name] = (SKIP, str(commands))
+    return isinstance(commands, Unavailable)
+
+
+def run_script(result, part, command, broker, environment, known):
+    """One script of a client from its start to its end; it tells its behaviours to the result."""
     if not broker.alive():
-        result.told["broker alive"] = (FAIL, "the broker ended before this client began")
-        return result
+        result.told[f"broker alive{part}"] = (FAIL, "the broker ended before this client began")
+        return
     started = time.monotonic()
     # A script may be called as the library that it imports: its own folder is not searched.
-    environment = dict(os.environ, PYTHONSAFEPATH="1", BROKER=broker.address, VARIANT=client.variant, PYTHONDONTWRITEBYTECODE="1",
-                       PYTHONPATH=str(HERE), **settings)
+    environment = dict(os.environ, PYTHONSAFEPATH="1", BROKER=broker.address, PYTHONDONTWRITEBYTECODE="1",
+                       PYTHONPATH=str(HERE), **environment)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, stdin=subprocess.DEVNULL,
                                errors="replace", start_new_session=True)
     _running.add(process)
     ended = []
     timer = threading.Timer(CLIENT_TIMEOUT_S, lambda: (ended.append(1), os.killpg(process.pid, signal.SIGKILL)))
     timer.start()
+    failed = len(result.failed())
     read_lines(result, process.stdout, known)
     status = process.wait()
     timer.cancel()
@@ -114,23 +123,42 @@ def run_client(client, command, broker, settings, known, later):
         os.killpg(process.pid, signal.SIGKILL)
     _running.discard(process)
     if ended:
-        print(f"  {client.name}: killed after {CLIENT_TIMEOUT_S} s", flush=True)
+        print(f"  {result.client}{part}: killed after {CLIENT_TIMEOUT_S} s", flush=True)
     elif status != 0:
-        print(f"  {client.name}: exit status {status}", flush=True)
-        if not any(outcome in (FAIL, LATER) for outcome, _ in result.told.values()):
-            result.told["exit status"] = (FAIL, f"{status}, although no behaviour failed")
+        print(f"  {result.client}{part}: exit status {status}", flush=True)
+        if len(result.failed()) == failed:
+            result.told[f"exit status{part}"] = (FAIL, f"{status}, although no behaviour failed")
     if not broker.alive():
-        result.told["broker alive"] = (FAIL, "the broker ended")
-    for line in result.summary():
-        print(f"  {client.name}: {line}", flush=True)
-    print(f"  {client.name}: ran {time.monotonic() - started:.1f} s", flush=True)
-    return result
+        result.told[f"broker alive{part}"] = (FAIL, "the broker ended")
+    print(f"  {result.client}{part}: ran {time.monotonic() - started:.1f} s", flush=True)
 
 
 def run_all(clients, commands, broker, settings, known, later, jobs):
-    """Every client, `jobs` of them at a time; the results in the order of the clients."""
+    """Every client, `jobs` at a time; the results in the order of the clients.
+
+    The behaviours of groups are told by groups.py, beside the client's own script: as many again at a time, because
+    these wait for sessions to end more than they work.
+    """
     print(f"{broker.kind} at {broker.address}", flush=True)
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(run_client, client, commands[client], broker, settings, known, later)
-                   for client in clients]
-        return [each.result() for each in waiting]
+    results = {client: Result(client.name, later) for client in clients}
+    with ThreadPoolExecutor(jobs) as scripts, ThreadPoolExecutor(jobs) as groups:
+        waiting = []
+        for client, result in results.items():
+            if skip(result, commands[client], known):
+                continue
+            own, member = commands[client]
+            environment = dict(settings, VARIANT=client.variant, LACKS=json.dumps(client.lacks()))
+            for pool, part, command in ((scripts, "", own),
+                                        (groups, " in groups", [sys.executable, HERE / "groups.py", *(member or ())])):
+                waiting.append(pool.submit(run_script, result, part, command, broker, environment, known))
+        try:
+            for each in waiting:
+                each.result()
+        finally:
+            # Broken off, they must not begin with the rest.
+            for pool in (scripts, groups):
+                pool.shutdown(wait=False, cancel_futures=True)
+    for result in results.values():
+        for line in result.summary():
+            print(f"  {result.client}: {line}", flush=True)
+    return list(results.values())

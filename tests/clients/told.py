@@ -4,13 +4,16 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BROKER = os.environ["BROKER"]
 _ONLY = os.environ.get("ONLY", "")
 _behaviours = []
+_telling = threading.Lock()
 
 
 class CannotTry(Exception):
@@ -73,9 +76,16 @@ class Restartable:
         return line.strip()
 
     def restart(self):
-        self._stream.write("restart\n")
+        self._ask("restart")
+
+    def kill(self):
+        """`kill -9`; it is back when this returns."""
+        self._ask("kill")
+
+    def _ask(self, word):
+        self._stream.write(f"{word}\n")
         self._stream.flush()
-        equal(self._line(), "done", "the answer to the restart")
+        equal(self._line(), "done", f"the answer to the {word}")
 
 
 @contextlib.contextmanager
@@ -88,25 +98,38 @@ def restartable():
         yield Restartable(stream)
 
 
-def tell_all():
-    """Runs every behaviour and prints a line for each; ends the process."""
-    failed = False
-    for name, action in _behaviours:
-        if _ONLY not in name:
-            continue
-        if isinstance(action, str):
-            print(f"lacks\t{name}\t{action}", flush=True)
-            continue
-        try:
-            action()
-            print(f"ok\t{name}", flush=True)
-        except CannotTry as why:
-            print(f"skip\t{name}\t{why}", flush=True)
-        except Exception as error:  # whatever goes wrong is the behaviour's failure
-            failed = True
-            at = traceback.extract_tb(error.__traceback__)
-            mine = [frame for frame in at if os.path.dirname(frame.filename).startswith(HERE)]
-            where = f"line {mine[-1].lineno}: " if mine else ""
-            text = " ".join(f"{where}{type(error).__name__}: {error}".split())
-            print(f"fail\t{name}\t{text[:600]}", flush=True)
-    sys.exit(1 if failed else 0)
+def tell(word, name, reason=""):
+    """One line, whole even when several threads tell."""
+    with _telling:
+        print(*filter(None, (word, name, reason)), sep="\t", flush=True)
+
+
+def tried(name, action):
+    """Runs one behaviour and tells how it went; whether it did not fail."""
+    if isinstance(action, str):
+        tell("lacks", name, action)
+        return True
+    try:
+        action()
+        tell("ok", name)
+    except CannotTry as why:
+        tell("skip", name, why)
+    except Exception as error:  # whatever goes wrong is the behaviour's failure
+        at = traceback.extract_tb(error.__traceback__)
+        mine = [frame for frame in at if os.path.dirname(frame.filename).startswith(HERE)]
+        where = f"line {mine[-1].lineno}: " if mine else ""
+        text = " ".join(f"{where}{type(error).__name__}: {error}".split())
+        tell("fail", name, text[:900])
+        return False
+    return True
+
+
+def tell_all(at_once=1):
+    """Runs every behaviour, so many at once, and prints a line for each; ends the process."""
+    chosen = [each for each in _behaviours if _ONLY in each[0]]
+    if at_once == 1:
+        well = [tried(*each) for each in chosen]
+    else:
+        with ThreadPoolExecutor(at_once) as pool:
+            well = list(pool.map(lambda each: tried(*each), chosen))
+    sys.exit(0 if all(well) else 1)

@@ -27,7 +27,7 @@ BLOCK_MS = 20_000
 class Producer:
     def __init__(self, address, compression=None, acks=-1, idempotent=False, in_flight=5, batch_bytes=16_384,
                  max_block_ms=BLOCK_MS):
-        settings = {"enable_idempotence": idempotent} if not OLD else {"retries": 10}
+        settings = {"enable_idempotence": idempotent} if not OLD else {"retries": 100}
         if not OLD and acks == 0:
             settings["retries"] = 0
         self.producer = KafkaProducer(

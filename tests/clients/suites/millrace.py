@@ -1,3 +1,4 @@
+# lacks: * | tests/client, tests/cli and examples/metrics-feed try its groups
 """The bundled client, by its command line: it works against any broker."""
 
 import base64

@@ -1,5 +1,6 @@
 // variant: 0.6.0 cargo: rskafka@=0.6.0
 // variant: 0.5.0 cargo: rskafka@=0.5.0
+// lacks: * | it has no consumer groups
 // cargo: futures@0.3
 // cargo: tokio@1
 //
