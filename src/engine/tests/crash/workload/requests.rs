@@ -139,9 +139,10 @@ impl Workload<'_> {
         let before = match known.len() as u64 {
             0 if !cached => return,
             0 => None,
+            _ if chosen.is_multiple_of(4) => None,
             count => Some(known[(chosen % count) as usize]),
         };
-        // Of a cached topic all may go that was ever there.
+        // All may go that was ever there.
         log.start_asked = before.unwrap_or(Offset::MAX);
         topic.busy = true;
         let name = TopicRef::Name(named.0.as_str().into());
@@ -197,6 +198,7 @@ impl Workload<'_> {
         }
         let values = self.values();
         let again = self.rng.one_in(6);
+        let again_after_trouble = self.rng.below(10).saturating_sub(5) as usize;
         let log = self.log(&named, partition).expect("just chosen");
         let Some(producer) = &mut log.producer else {
             let done = self.life.engine.init_producer_id();
@@ -205,7 +207,9 @@ impl Workload<'_> {
         if producer.in_flight == 0 {
             if producer.broken {
                 let first = producer.batches.iter().position(|batch| batch.offset.is_none());
-                producer.next = first.unwrap_or(producer.batches.len());
+                let next = first.unwrap_or(producer.batches.len());
+                // Some of the answers may have been lost on their way, of as many as a broker remembers.
+                producer.next = next.saturating_sub(again_after_trouble);
                 producer.broken = false;
             } else if again && producer.next > 0 {
                 // As a client whose answer was lost.
