@@ -33,6 +33,8 @@ pub(super) struct Share {
     /// What it costs to be there.
     base_bytes: usize,
     held_bytes: usize,
+    /// What of it is for offsets on their way: those are no offsets of the group yet.
+    on_the_way_bytes: usize,
     /// It is measured when it holds more.
     measure_above_bytes: usize,
 }
@@ -80,6 +82,13 @@ impl GroupBudget {
         Ok(())
     }
 
+    /// As [`Self::charge`], for offsets that are about to be on their way.
+    pub(super) fn charge_offsets(&self, group: &mut Group, growth_bytes: usize) -> Result<(), GroupError> {
+        self.charge(group, growth_bytes)?;
+        group.share.on_the_way_bytes += growth_bytes;
+        Ok(())
+    }
+
     fn check(&self, group: &Group, growth_bytes: usize) -> Result<(), GroupError> {
         let refuse = |setting, bytes_max| Err(GroupError::OutOfRoom { setting, bytes_max });
         if group.share.held_bytes.saturating_add(growth_bytes) > self.group_bytes_max {
@@ -100,6 +109,9 @@ impl GroupBudget {
     /// that is due.
     pub(super) fn note(&self, group: &mut Group, records: &[GroupRecord]) {
         self.add(group, weight::of_targets(records));
+        if group.in_flight == 0 && records.is_empty() {
+            group.share.on_the_way_bytes = 0;
+        }
         if group.share.held_bytes > group.share.measure_above_bytes || weight::changes_protocol(records) {
             self.measure(group);
         }
@@ -107,7 +119,8 @@ impl GroupBudget {
 
     /// A group holds its weight.
     pub(super) fn measure(&self, group: &mut Group) {
-        let bytes = group.share.base_bytes + group.kind.weight() + group.offsets.weight();
+        let kept_bytes = group.kind.weight() + group.offsets.weight();
+        let bytes = group.share.base_bytes + kept_bytes + group.share.on_the_way_bytes;
         self.release(group);
         self.add(group, bytes);
         group.share.measure_above_bytes = bytes + bytes / 4 + MEASURED_FOR_BYTES;
@@ -158,7 +171,8 @@ impl Share {
     /// Nothing yet, of a group of that name.
     pub(super) fn new(group: &str) -> Self {
         let base_bytes = weight::GROUP + 2 * weight::text(group.len());
-        Self { base_bytes, held_bytes: 0, measure_above_bytes: base_bytes + MEASURED_FOR_BYTES }
+        let measure_above_bytes = base_bytes + MEASURED_FOR_BYTES;
+        Self { base_bytes, held_bytes: 0, on_the_way_bytes: 0, measure_above_bytes }
     }
 
     /// What it holds.

@@ -134,7 +134,7 @@ impl Core {
         }
         self.change_group(&id, |group, effects| {
             let allowed = group.kind.check_commit(&committer, now);
-            let allowed = allowed.and_then(|()| budget.charge(group, group.offsets.growth(&records)));
+            let allowed = allowed.and_then(|()| budget.charge_offsets(group, group.offsets.growth(&records)));
             let outcome = allowed.map(|()| {
                 effects.records.extend(records);
                 outcomes
