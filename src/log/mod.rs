@@ -40,6 +40,7 @@ mod epochs;
 mod error;
 mod frame;
 mod index_checkpoint;
+mod index_file;
 mod lookup;
 mod names;
 mod offset_index;

@@ -5,6 +5,7 @@
 //! strictly. An index is a hint: whoever follows an entry checks the batch it finds there, so a wrong index
 //! costs time and never gives a wrong answer.
 
+use super::index_file;
 use crate::types::Offset;
 
 /// Bytes of an entry on disk.
@@ -81,23 +82,14 @@ impl OffsetIndex {
 
     /// The longest good prefix of a file's bytes, and whether that is all of it.
     pub(super) fn decode(bytes: &[u8]) -> (Self, bool) {
-        let mut index = Self { entries: Vec::with_capacity(bytes.len() / ENTRY_BYTES) };
-        let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
-        for &[o0, o1, o2, o3, p0, p1, p2, p3] in entries {
-            let entry = OffsetEntry {
-                relative: u32::from_be_bytes([o0, o1, o2, o3]),
-                position: u32::from_be_bytes([p0, p1, p2, p3]),
-            };
-            let grows = index
-                .entries
-                .last()
-                .is_none_or(|last| last.relative < entry.relative && last.position < entry.position);
-            if !grows {
-                return (index, false);
-            }
-            index.entries.push(entry);
-        }
-        (index, rest.is_empty())
+        let entry = |[o0, o1, o2, o3, p0, p1, p2, p3]: [u8; ENTRY_BYTES]| OffsetEntry {
+            relative: u32::from_be_bytes([o0, o1, o2, o3]),
+            position: u32::from_be_bytes([p0, p1, p2, p3]),
+        };
+        let (entries, is_whole) = index_file::decode(bytes, entry, |last, next| {
+            last.relative < next.relative && last.position < next.position
+        });
+        (Self { entries }, is_whole)
     }
 }
 

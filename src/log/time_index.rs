@@ -5,6 +5,7 @@
 //! to the segment's base (u32), big-endian. Both grow strictly. A hint like the offset index: whoever follows an
 //! entry checks that the batch has that timestamp.
 
+use super::index_file;
 use crate::types::{Offset, TimestampMs};
 
 /// Bytes of an entry on disk.
@@ -85,23 +86,14 @@ impl TimeIndex {
 
     /// The longest good prefix of a file's bytes, and whether that is all of it.
     pub(super) fn decode(bytes: &[u8]) -> (Self, bool) {
-        let mut index = Self { entries: Vec::with_capacity(bytes.len() / ENTRY_BYTES) };
-        let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
-        for &[t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3] in entries {
-            let entry = TimeEntry {
-                timestamp_ms: TimestampMs::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
-                relative: u32::from_be_bytes([o0, o1, o2, o3]),
-            };
-            let grows = index
-                .entries
-                .last()
-                .is_none_or(|last| last.timestamp_ms < entry.timestamp_ms && last.relative < entry.relative);
-            if !grows {
-                return (index, false);
-            }
-            index.entries.push(entry);
-        }
-        (index, rest.is_empty())
+        let entry = |[t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3]: [u8; ENTRY_BYTES]| TimeEntry {
+            timestamp_ms: TimestampMs::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+            relative: u32::from_be_bytes([o0, o1, o2, o3]),
+        };
+        let (entries, is_whole) = index_file::decode(bytes, entry, |last, next| {
+            last.timestamp_ms < next.timestamp_ms && last.relative < next.relative
+        });
+        (Self { entries }, is_whole)
     }
 }
 
