@@ -1,6 +1,7 @@
 //! IncrementalAlterConfigs: changes single settings of resources.
 
-use crate::wire::{Array, ErrorCode, Str};
+use super::alter_configs::AlterConfigsResourceResponse;
+use crate::wire::{Array, Str};
 
 messages! {
     IncrementalAlterConfigs: versions 0..=1, flexible from 1;
@@ -31,13 +32,5 @@ messages! {
     response IncrementalAlterConfigsResponse {
         throttle_time_ms: i32,
         responses: Array<AlterConfigsResourceResponse>,
-    }
-
-    /// What became of one resource.
-    struct AlterConfigsResourceResponse {
-        error_code: ErrorCode,
-        error_message: Option<Str>,
-        resource_type: i8,
-        resource_name: Str,
     }
 }
