@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::report::Report;
 use super::{CommonArgs, Target, payload};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -37,11 +36,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let read = fill_and_read(args, &target).await;
     args.common.clean_up(&target).await;
     let (records, value_bytes, elapsed) = read?;
-    let mut report = Report::default();
-    report.fact("bench", "consume");
-    report.fact("topic", args.common.topic.clone());
-    report.fact("partitions", target.topic.partitions.len());
-    report.fact("durability", target.durability);
+    let mut report = args.common.report("consume", &target);
     report.fact("fetch_bytes", args.fetch_bytes);
     report.throughput(records, value_bytes, elapsed);
     Ok(report.print(args.common.json)?)

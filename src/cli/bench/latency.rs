@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::report::{Latencies, Report};
-use super::{CommonArgs, SendArgs, Target, acks_name, micros_since, payload};
+use super::report::Latencies;
+use super::{CommonArgs, SendArgs, Target, micros_since, payload};
 use crate::cli::failure::Failure;
 use crate::cli::time::parse_duration;
 use crate::client::{Consumer, ConsumerConfig, Delivery, ProducerRecord, StartAt};
@@ -95,13 +95,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.common.clean_up(&target).await;
     closed?;
 
-    let mut report = Report::default();
-    report.fact("bench", "latency");
-    report.fact("topic", args.common.topic.clone());
-    report.fact("partitions", target.topic.partitions.len());
-    report.fact("durability", target.durability);
-    report.fact("acks", acks_name(args.send.acks));
-    report.fact("compression", args.send.compression.name());
+    let mut report = args.send.report("latency", &args.common, &target);
     report.fact("value_bytes", size_bytes);
     report.fact("rate", args.rate);
     report.throughput(sent, sent * size_bytes as u64, elapsed);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use tokio::time::Instant;
 
+use self::report::Report;
 use super::broker::{self, BrokerArgs};
 use super::failure::{Failure, complain};
 use super::produce::parse_acks;
@@ -132,6 +133,16 @@ impl CommonArgs {
         Ok(Target { client, topic, was_created, durability })
     }
 
+    /// A report that says what was measured, and where.
+    fn report(&self, bench: &str, target: &Target) -> Report {
+        let mut report = Report::default();
+        report.fact("bench", bench);
+        report.fact("topic", self.topic.clone());
+        report.fact("partitions", target.topic.partitions.len());
+        report.fact("durability", target.durability.clone());
+        report
+    }
+
     /// Deletes the topic, if it was made for this bench.
     async fn clean_up(&self, target: &Target) {
         if !target.was_created || self.keep {
@@ -147,6 +158,14 @@ impl CommonArgs {
 // === impl SendArgs ===
 
 impl SendArgs {
+    /// A report that says also how it was sent.
+    fn report(&self, bench: &str, common: &CommonArgs, target: &Target) -> Report {
+        let mut report = common.report(bench, target);
+        report.fact("acks", acks_name(self.acks));
+        report.fact("compression", self.compression.name());
+        report
+    }
+
     async fn producer(
         &self,
         common: &CommonArgs,

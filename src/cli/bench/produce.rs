@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::report::{Latencies, Report};
-use super::{CommonArgs, SendArgs, acks_name, micros_since, payload};
+use super::report::Latencies;
+use super::{CommonArgs, SendArgs, micros_since, payload};
 use crate::cli::failure::Failure;
 use crate::cli::time::parse_duration;
 use crate::client::{Delivery, ProducerRecord};
@@ -67,13 +67,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let (from, stats_before) = before.unwrap_or((begin, crate::client::ProducerStats::default()));
     let (until, stats_after) = after;
     let records = stats_after.delivered_records - stats_before.delivered_records;
-    let mut report = Report::default();
-    report.fact("bench", "produce");
-    report.fact("topic", args.common.topic.clone());
-    report.fact("partitions", target.topic.partitions.len());
-    report.fact("durability", target.durability);
-    report.fact("acks", acks_name(args.send.acks));
-    report.fact("compression", args.send.compression.name());
+    let mut report = args.send.report("produce", &args.common, &target);
     report.fact("value_bytes", args.common.size);
     report.fact("batch_bytes", args.send.batch_bytes);
     report.throughput(records, records * args.common.size as u64, until - from);
