@@ -58,7 +58,10 @@ impl Member {
     /// Asks for an id, without which nobody is let in.
     pub(super) async fn introduce(&mut self) {
         let request = self.join_request();
-        let answer = self.client.ask(&request, 5).await;
+        let mut answer = self.client.ask(&request, 5).await;
+        while answer.error_code == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
+            answer = self.client.ask(&request, 5).await;
+        }
         assert_eq!(answer.error_code, ErrorCode::MEMBER_ID_REQUIRED);
         self.id = answer.member_id;
     }
@@ -81,7 +84,8 @@ impl Member {
                 }
                 ErrorCode::MEMBER_ID_REQUIRED => self.id = joined.member_id.clone(),
                 ErrorCode::UNKNOWN_MEMBER_ID => self.id = text(""),
-                ErrorCode::REBALANCE_IN_PROGRESS => {}
+                // The coordinator has only begun, or the group begins another round.
+                ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::REBALANCE_IN_PROGRESS => {}
                 other => panic!("a join was answered with {other:?}"),
             }
         }

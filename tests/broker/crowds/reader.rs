@@ -76,7 +76,10 @@ impl Reader {
             request.rebalance_timeout_ms = 10_000;
             request.subscribed_topic_names = Some(vec![text(TOPIC)].into());
         }
-        let answer = self.client.ask(&request, 1).await;
+        let mut answer = self.client.ask(&request, 1).await;
+        while answer.error_code == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
+            answer = self.client.ask(&request, 1).await;
+        }
         match answer.error_code {
             ErrorCode::NONE => {}
             ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH => {
