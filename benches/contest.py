@@ -151,7 +151,7 @@ class Bench:
                 except subprocess.CalledProcessError as error:
                     print(f"{name}: a round failed with {error.returncode} and counts for nothing", file=sys.stderr)
         print(file=sys.stderr)
-        failed = [name for name, rounds_of_it in results.items() if not rounds_of_it]
+        failed = [str(name) for name, rounds_of_it in results.items() if not rounds_of_it]
         if failed:
             sys.exit(f"no round of {', '.join(failed)} came to its end")
         return results

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use millrace::env::Env;
 use serde_json::Value;
 
 use crate::Target;
@@ -32,7 +33,9 @@ pub(crate) fn run(options: &Options) -> Value {
 }
 
 async fn measure(options: &Options) -> Value {
-    let batch = batch(options.batch_bytes, 1_700_000_000_000);
+    // Of now, or retention takes them away.
+    let now_ms = Env::system().clock.now_ms();
+    let batch = batch(options.batch_bytes, now_ms);
     let size_bytes = batch.bytes().len() as u64;
     let records = u64::try_from(batch.header().record_count).unwrap();
     let mut connections = Vec::with_capacity(options.connections);
