@@ -41,7 +41,8 @@ struct Run {
 }
 
 /// What one step reads and writes: a few milliseconds of a disk.
-const STEP_BYTES: u64 = 1 << 20;
+const STEP_BYTES: u64 = 256 << 10;
+const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// While a job is at work.
 const NEVER: u64 = u64::MAX;
 /// How long a partition is left alone whose cleaning failed: a full disk, most likely.
@@ -58,7 +59,7 @@ impl Cleaner {
         }
         if self.due.compare_exchange(due, NEVER, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             let job = Arc::clone(core);
-            core.pool.spawn(Box::new(move || job.cleaner.work(&job)));
+            core.pool.spawn_in_background(Box::new(move || job.cleaner.work(&job)));
         }
     }
 
@@ -103,7 +104,8 @@ impl Cleaner {
             backoff
         };
         drop(state);
-        let due = core.env.clock.monotonic().saturating_add(pause);
+        // A pause of less than a millisecond would be none: that is what deadlines are counted in.
+        let due = core.env.clock.monotonic().saturating_add(pause.max(PAUSE_MIN));
         self.due.store(millis(due), Ordering::Release);
         core.alarm.ring();
     }

@@ -15,9 +15,9 @@ use crate::record::BatchHeader;
 use crate::types::Offset;
 
 /// What is gathered for one write.
-const WRITE_BYTES: u64 = 512 << 10;
+const WRITE_BYTES: u64 = 128 << 10;
 /// What is left un-synced at most: a sync of the file system by the committer would have to write it first.
-const SYNC_BYTES: u64 = 2 << 20;
+const SYNC_BYTES: u64 = 256 << 10;
 /// Blocks are reserved in such steps, so that a full disk shows before a write.
 const ALLOCATE_BYTES: u64 = 4 << 20;
 
