@@ -95,7 +95,8 @@ async fn produce(
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut number = 0u64;
-    while !stop.load(Ordering::Relaxed) {
+    // Once at least, however late this thread has come to it.
+    while number == 0 || !stop.load(Ordering::Relaxed) {
         let client = client(broker).await;
         let config = ProducerConfig { linger: Duration::ZERO, ..ProducerConfig::default() };
         let producer = Producer::new(&client, config).unwrap();
