@@ -123,6 +123,10 @@ impl Log {
         if to > self.synced_up_to().offset {
             self.sync_held(writer)?;
         }
+        // Before anything says that the batches are gone: once the start is durable, an opening removes them.
+        if gone > 0 {
+            self.keep_producers(writer)?;
+        }
         if to > self.log_start_offset() {
             // In the file first, then in memory: what readers are told is true after a crash too.
             let mut epochs = self.epochs.read().clone();
@@ -141,7 +145,6 @@ impl Log {
         }
         let mut deleted = Deleted { log_start_offset: to, ..Deleted::default() };
         if gone > 0 {
-            self.keep_producers(writer)?;
             self.segments.store(Arc::new(segments[gone..].to_vec()));
         }
         for segment in &segments[..gone] {

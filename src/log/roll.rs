@@ -104,6 +104,10 @@ impl Log {
             let epochs = self.epochs.read().clone();
             self.replace_epochs(writer, &epochs, self.log_start_offset()).map_err(RollError::of_replace)?;
         }
+        // Once it is closed, an opening removes a segment that lies below the log start: the state must not need it.
+        if self.log_start_offset() >= writer.next_offset {
+            self.write_snapshot(writer, true);
+        }
         writer.must_roll = true;
         let active = self.begin_segment(writer.next_offset)?;
         writer.must_roll = false;
@@ -144,7 +148,9 @@ impl Log {
         }
         sealed.seal();
         self.expire_producers(writer, now_ms);
-        self.write_snapshot(writer, false);
+        if writer.snapshot_offset != writer.next_offset || !writer.snapshot_durable {
+            self.write_snapshot(writer, false);
+        }
     }
 
     /// Forgets idle producers.
