@@ -168,8 +168,9 @@ impl Plan {
     fn read(&self) -> Read {
         let outcomes = Vec::with_capacity(self.partitions.len());
         let mut read = Read { outcomes, bytes: 0, available_bytes: 0, urgent: false };
+        let mut is_full = false;
         for (partition, part) in self.partitions.iter().zip(&self.request.partitions) {
-            let left = self.request.max_bytes.saturating_sub(read.bytes);
+            let left = if is_full { 0 } else { self.request.max_bytes.saturating_sub(read.bytes) };
             // KIP-74: the first partition that has anything gives one batch, however small the limits.
             let at_least_one = read.bytes == 0;
             let outcome = match partition {
@@ -180,6 +181,8 @@ impl Plan {
                 Ok((fetched, has_more)) => {
                     let size_bytes = fetched.records.iter().map(Bytes::len).sum::<usize>();
                     let limit_bytes = if has_more { part.max_bytes.min(left) } else { 0 };
+                    // What is left has no room for a batch: nobody is asked for a smaller one, of however many there are.
+                    is_full |= has_more && left < part.max_bytes;
                     read.bytes += size_bytes;
                     read.available_bytes += size_bytes.max(limit_bytes);
                     read.urgent |= fetched.diverging.is_some();
