@@ -242,3 +242,48 @@ fn a_deletion_on_a_full_disk_that_is_interrupted_is_no_damage() {
     }
     assert!(interrupted > 10, "{interrupted} calls are no deletion");
 }
+
+/// Found by the engine's simulation: a batch was written twice. Whatever call the power goes at while a producer's batches are
+/// deleted, in whole segments or up to the end of the active one and before that is rolled, the producer stays known.
+#[test]
+fn a_producer_whose_batches_are_deleted_is_known_whenever_the_power_goes() {
+    for whole_segments in [false, true] {
+        let mut interrupted = 0;
+        for call in 1.. {
+            let world = SimWorld::new(call);
+            world.disk.put(Path::new("/data/log/elsewhere"), b"");
+            let open = |epoch| {
+                let resources = LogResources::new(world.env.clone(), LIMITS);
+                let epoch = LeaderEpoch(epoch);
+                Log::open("/data/log".into(), small_segments(), resources, epoch, LastStop::default(), NOW_MS)
+                    .unwrap()
+                    .0
+            };
+            let log = open(1);
+            append(&log, sequenced(7, 0, 0, 1)).unwrap();
+            fill(&log, if whole_segments { 60 } else { 5 });
+            log.sync().unwrap();
+            let to = if whole_segments { 40 } else { log.log_end_offset() };
+            log.set_high_watermark(log.log_end_offset());
+            world.disk.power_cut_at(world.disk.calls() + call);
+            let _ = log.delete_records(to);
+            // Too large for what is left of the active segment.
+            for _ in 0..if whole_segments { 0 } else { 3 } {
+                let _ = append(&log, batch(&[&[1; 1800]]));
+            }
+            let was_cut = world.disk.is_off();
+            drop(log);
+            world.disk.power_cut();
+            world.disk.restart(call);
+            let log = open(2);
+            let again = append(&log, sequenced(7, 0, 0, 1)).unwrap();
+            assert!(again.duplicate, "whole segments {whole_segments}, call {call}: {again:?}");
+            if !was_cut {
+                assert_eq!(log.log_start_offset(), to);
+                break;
+            }
+            interrupted += 1;
+        }
+        assert!(interrupted > 10, "{interrupted} calls are no deletion");
+    }
+}
