@@ -21,9 +21,12 @@ use millrace::record::{BatchBuilder, Compression};
 use millrace::types::BrokerId;
 use tokio::task::JoinSet;
 
+/// Of the topic that is measured.
 const PARTITIONS: i32 = 4;
+/// Of the compacted topic: a phase begins with the next one, and takes in both halves of its cleaning.
+const TABLE_PARTITIONS: i32 = 16;
 /// Dirty bytes in each partition of the compacted topic.
-const DIRTY_BYTES: usize = 384 << 20;
+const DIRTY_BYTES: usize = 96 << 20;
 const VALUE_BYTES: usize = 1024;
 /// Records a second, to the topic that is measured.
 const RATE: u32 = 1000;
@@ -42,8 +45,14 @@ fn main() {
 
 async fn run(engine: &Arc<Engine>, directory: &Path) {
     let large = ("segment.bytes", "33554432");
-    make(engine, "table", &[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0"), large]).await;
-    make(engine, "measured", &[]).await;
+    make(
+        engine,
+        "table",
+        TABLE_PARTITIONS,
+        &[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0"), large],
+    )
+    .await;
+    make(engine, "measured", PARTITIONS, &[]).await;
     let dirty = fill(engine).await;
     let before = bytes_below(directory);
     println!(
@@ -105,10 +114,10 @@ fn open(directory: &Path) -> Arc<Engine> {
     Engine::open(config, Env::system(), Arc::new(ThreadPool::new())).unwrap()
 }
 
-async fn make(engine: &Engine, name: &str, configs: &[(&str, &str)]) {
+async fn make(engine: &Engine, name: &str, partitions: i32, configs: &[(&str, &str)]) {
     let topic = NewTopic {
         name: name.into(),
-        partitions: Some(PARTITIONS),
+        partitions: Some(partitions),
         replication_factor: None,
         assignments: Vec::new(),
         configs: configs
@@ -129,7 +138,7 @@ async fn fill(engine: &Engine) -> usize {
     let keys = DIRTY_BYTES / VALUE_BYTES / 2;
     let mut seed = 1_u64;
     let mut written = 0;
-    for partition in 0..PARTITIONS {
+    for partition in 0..TABLE_PARTITIONS {
         let mut in_partition = 0;
         while in_partition < DIRTY_BYTES {
             let mut builder = BatchBuilder::new(Compression::None);
