@@ -14,6 +14,7 @@ use super::data_dir::{DataDir, partition_dir};
 use super::image::{MetadataImage, TopicImage};
 use super::partition::Partition;
 use super::pool::Pool;
+use super::topics::PARTITIONS_MAX;
 use crate::env::{Env, OpenMode};
 use crate::log::{LastStop, Log, LogResources};
 use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
@@ -53,6 +54,7 @@ pub(super) fn load(
     let now_ms = env.clock.now_ms();
     let epoch = dir.leader_epoch();
     let (catalog, state) = Catalog::open(dir.catalog(), resources, epoch, dir.was_clean(), now_ms)?;
+    check_partitions(dir, &state)?;
     let settings = Arc::new(settings.with_dynamic(state.broker_settings.clone()));
     let opener = Arc::new(Opener {
         env: env.clone(),
@@ -89,6 +91,22 @@ pub(super) fn load(
         catalog,
         next_producer_id: state.next_producer_id,
         deleted: state.deleted.into_iter().collect(),
+    })
+}
+
+/// A catalog whose checksums are right and that names more partitions than any broker makes was not written by one.
+/// Opening them would take hours and all memory.
+fn check_partitions(dir: &DataDir, state: &CatalogState) -> Result<(), OpenError> {
+    let named: u64 = state.topics.values().map(|topic| u64::from(topic.partitions)).sum();
+    if named <= PARTITIONS_MAX as u64 {
+        return Ok(());
+    }
+    Err(OpenError::Refused {
+        dir: dir.catalog().display().to_string(),
+        why: format!(
+            "the catalog of topics names {named} partitions, and a broker has {PARTITIONS_MAX} at most; nothing was changed. \
+             Restore the directory from a copy"
+        ),
     })
 }
 

@@ -20,7 +20,7 @@ use crate::types::{TopicId, TopicPartition};
 
 const NAME_BYTES_MAX: usize = 249;
 /// Over all topics. Beyond it the open files and maps of one process would not do.
-const PARTITIONS_MAX: usize = 100_000;
+pub(super) const PARTITIONS_MAX: usize = 100_000;
 
 /// A topic that may be created.
 struct Checked {
