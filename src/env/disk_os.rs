@@ -6,6 +6,8 @@
 //! and any retry of a failed sync.
 #![expect(unsafe_code, reason = "maps of files need it; every block says who upholds what")]
 
+mod release;
+
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
@@ -18,6 +20,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 use parking_lot::Mutex;
+use release::{InUse, Releaser};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, FileMap, Lock, LockError, OpenMode};
@@ -34,18 +37,22 @@ pub struct OsDisk {
     /// Directories on which `syncfs` was called, kept open: the kernel reports a write-back error once to each
     /// descriptor that was open when it happened, so a fresh descriptor could miss one.
     synced_file_systems: Mutex<HashMap<PathBuf, Arc<File>>>,
+    releaser: Arc<Releaser>,
 }
 
 /// One open file.
 #[derive(Debug)]
 struct OsFile {
     file: File,
+    /// The last to go, as in a map: whoever sees it gone may cut the file.
+    in_use: Arc<InUse>,
 }
 
 /// A read-only map of a file's start.
 #[derive(Debug)]
 struct OsMap {
     map: MmapRaw,
+    _in_use: Arc<InUse>,
 }
 
 /// The owner of a slice of a map, for [`Bytes::from_owner`].
@@ -98,7 +105,8 @@ impl Disk for OsDisk {
             }
         }
         let file = options.open(path)?;
-        Ok(Arc::new(OsFile { file }))
+        let in_use = self.releaser.note_use(&file)?;
+        Ok(Arc::new(OsFile { file, in_use }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -122,15 +130,30 @@ impl Disk for OsDisk {
 
     #[expect(clippy::disallowed_methods, reason = "this is what env::Disk is made of")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        let replaced = Releaser::leaving(to);
+        std::fs::rename(from, to)?;
+        self.releaser.gone(replaced);
+        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is what env::Disk is made of")]
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        let removed = Releaser::leaving(path);
+        std::fs::remove_file(path)?;
+        self.releaser.gone(removed);
+        Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            // Large files go one by one; what is no directory and no file of ours goes with the rest.
+            match entry.file_type()? {
+                kind if kind.is_dir() => self.remove_dir_all(&entry.path())?,
+                kind if kind.is_file() => self.remove_file(&entry.path())?,
+                _ => {}
+            }
+        }
         std::fs::remove_dir_all(path)
     }
 
@@ -262,7 +285,7 @@ impl DiskFile for OsFile {
     fn map(&self, size_bytes: u64) -> io::Result<Arc<dyn FileMap>> {
         let size = usize::try_from(size_bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let map = MmapOptions::new().len(size).map_raw_read_only(&self.file)?;
-        Ok(Arc::new(OsMap { map }))
+        Ok(Arc::new(OsMap { map, _in_use: Arc::clone(&self.in_use) }))
     }
 }
 
@@ -363,7 +386,7 @@ impl AsRef<[u8]> for OsMapSlice {
         // SAFETY: the range lies inside the map (checked by `slice`), which this owner keeps alive. Callers of
         // `FileMap::slice` pass only ranges that were written and never change: the log writes below its end
         // never again, cuts a file only beyond its written end, and deletes by unlinking, which leaves maps
-        // intact; the lock on the data directory keeps a second broker out. So the bytes are initialised,
+        // intact (`release` cuts such a file only when no map of it is left); the lock on the data directory keeps a second broker out. So the bytes are initialised,
         // inside the file, and not written while this reference lives.
         unsafe { std::slice::from_raw_parts(self.map.map.as_ptr().add(self.range.start), self.range.len()) }
     }
