@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use super::{BrokerSettings, Kind, Overrides, Scope, Setting};
+use super::{BrokerSettings, Kind, MAX_INT, Overrides, Scope, Setting, setting};
 use crate::engine::Error;
-
-const MAX_INT: i64 = i32::MAX as i64;
 
 /// Every group setting, by name.
 pub const GROUP_SETTINGS: &[Setting] = &[
-    Setting {
-        name: "consumer.heartbeat.interval.ms",
-        kind: Kind::Int(1, MAX_INT),
-        default: "5000",
-        scope: Scope::Group("group.consumer.heartbeat.interval.ms"),
-        doc: "How often members of the group send heartbeats.",
-    },
-    Setting {
-        name: "consumer.session.timeout.ms",
-        kind: Kind::Int(1, MAX_INT),
-        default: "45000",
-        scope: Scope::Group("group.consumer.session.timeout.ms"),
-        doc: "After how long without a heartbeat a member of the group is taken out.",
-    },
+    setting(
+        "consumer.heartbeat.interval.ms",
+        Kind::Int(1, MAX_INT),
+        "5000",
+        Scope::Group("group.consumer.heartbeat.interval.ms"),
+        "How often members of the group send heartbeats.",
+    ),
+    setting(
+        "consumer.session.timeout.ms",
+        Kind::Int(1, MAX_INT),
+        "45000",
+        Scope::Group("group.consumer.session.timeout.ms"),
+        "After how long without a heartbeat a member of the group is taken out.",
+    ),
 ];
 
 /// What a group's settings are bounded by: the setting, the broker's smallest value, its largest.

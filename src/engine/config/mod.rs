@@ -21,6 +21,9 @@ pub use topic::{TOPIC_SETTINGS, TopicSettings};
 
 use super::Error;
 
+/// The largest value of a setting that Kafka keeps in 32 bits.
+const MAX_INT: i64 = i32::MAX as i64;
+
 /// Settings as they were given, by name.
 pub type Overrides = BTreeMap<String, String>;
 
@@ -88,6 +91,17 @@ pub enum Shape {
     Text,
     /// Words separated by commas.
     List,
+}
+
+/// A row of a table.
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    scope: Scope,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, kind, default, doc, scope }
 }
 
 // === impl Setting ===

@@ -1,21 +1,11 @@
 //! Topic settings.
 
 use super::broker::{ALLOCATED, NOT_IN_STEP, ONE_BROKER, SYNCED, UNLINKED};
-use super::{BrokerSettings, Kind, Overrides, Scope, Setting, Shape, flag, int, number, value};
+use super::{
+    BrokerSettings, Kind, MAX_INT, Overrides, Scope, Setting, Shape, flag, int, number, setting, value,
+};
 use crate::log::LogConfig;
 use crate::record::{ProduceRules, TimestampType};
-
-const MAX_INT: i64 = i32::MAX as i64;
-
-const fn setting(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    scope: Scope,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, kind, default, doc, scope }
-}
 
 /// Every topic setting, by name.
 pub const TOPIC_SETTINGS: &[Setting] = &[

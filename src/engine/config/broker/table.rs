@@ -1,8 +1,7 @@
 //! The broker's settings, but for those of listeners and connections that are read at the start only, which `server` has.
 
-use super::super::{Kind, Scope, Setting, Shape};
+use super::super::{Kind, MAX_INT, Scope, Setting, Shape, setting};
 
-const MAX_INT: i64 = i32::MAX as i64;
 /// Why a number of replicas is 1.
 pub(in crate::engine::config) const ONE_BROKER: &str =
     "this is one broker; replication.factor.clamp=true takes more and makes it 1";
@@ -16,16 +15,6 @@ pub(in crate::engine::config) const NOT_IN_STEP: &str = "segments are not rolled
 /// Why files do not have to stay for a while.
 pub(in crate::engine::config) const UNLINKED: &str =
     "files are unlinked at once; readers that hold them are not disturbed";
-
-const fn setting(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    scope: Scope,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, kind, default, doc, scope }
-}
 
 /// Every broker setting of the engine, by name.
 pub const BROKER_SETTINGS: &[Setting] = &[
