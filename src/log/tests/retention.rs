@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::harness::*;
-use crate::log::{LastStop, Log, LogConfig, LogError, LogResources, ReadError};
+use crate::log::{LastStop, Log, LogConfig, LogError, ReadError, RecoveryReport};
 use crate::testing::SimWorld;
 use crate::types::LeaderEpoch;
 
@@ -11,6 +11,11 @@ const HOUR_MS: i64 = 3_600_000;
 
 fn config() -> LogConfig {
     LogConfig { retention_ms: Some(10 * HOUR_MS as u64), ..small_segments() }
+}
+
+/// The log on the disk of that world after a stop that nothing is known of, or a new one.
+fn open_on(world: &SimWorld, epoch: i32) -> (Log, RecoveryReport) {
+    Place::on(world, small_segments()).open(epoch, LastStop::default())
 }
 
 #[test]
@@ -177,15 +182,8 @@ fn each_start_of_the_broker_is_an_epoch_of_its_own() {
 fn a_start_above_what_was_synced_does_not_go_back_when_the_power_goes() {
     for seed in 0..20 {
         let world = SimWorld::new(seed);
-        let open = |epoch| {
-            let resources = LogResources::new(world.env.clone(), LIMITS);
-            let epoch = LeaderEpoch(epoch);
-            let opened =
-                Log::open("/data/log".into(), config(), resources, epoch, LastStop::default(), NOW_MS);
-            opened.unwrap().0
-        };
         world.disk.put(Path::new("/data/log/elsewhere"), b"");
-        let log = open(1);
+        let (log, _) = open_on(&world, 1);
         fill(&log, 5);
         // What a commit does that is the append itself.
         log.set_high_watermark(5);
@@ -193,7 +191,7 @@ fn a_start_above_what_was_synced_does_not_go_back_when_the_power_goes() {
         drop(log);
         world.disk.power_cut();
         world.disk.restart(seed);
-        let log = open(2);
+        let (log, _) = open_on(&world, 2);
         assert_eq!((log.log_start_offset(), log.log_end_offset()), (5, 5), "seed {seed}");
     }
 }
@@ -207,13 +205,7 @@ fn a_deletion_on_a_full_disk_that_is_interrupted_is_no_damage() {
     for call in 1.. {
         let world = SimWorld::new(call);
         world.disk.put(Path::new("/data/log/elsewhere"), b"");
-        let open = |epoch| {
-            let resources = LogResources::new(world.env.clone(), LIMITS);
-            let epoch = LeaderEpoch(epoch);
-            Log::open("/data/log".into(), small_segments(), resources, epoch, LastStop::default(), NOW_MS)
-                .unwrap()
-        };
-        let (log, _) = open(1);
+        let (log, _) = open_on(&world, 1);
         fill(&log, 100);
         log.sync().unwrap();
         log.set_high_watermark(100);
@@ -227,7 +219,7 @@ fn a_deletion_on_a_full_disk_that_is_interrupted_is_no_damage() {
         world.disk.power_cut();
         world.disk.restart(call);
         for epoch in [2, 3] {
-            let (log, report) = open(epoch);
+            let (log, report) = open_on(&world, epoch);
             assert_eq!(report.damaged, [], "call {call}");
             let start = log.log_start_offset();
             assert!(start == 70 || (deleted.is_err() && start == 3), "{start} at call {call}");
@@ -252,14 +244,7 @@ fn a_producer_whose_batches_are_deleted_is_known_whenever_the_power_goes() {
         for call in 1.. {
             let world = SimWorld::new(call);
             world.disk.put(Path::new("/data/log/elsewhere"), b"");
-            let open = |epoch| {
-                let resources = LogResources::new(world.env.clone(), LIMITS);
-                let epoch = LeaderEpoch(epoch);
-                Log::open("/data/log".into(), small_segments(), resources, epoch, LastStop::default(), NOW_MS)
-                    .unwrap()
-                    .0
-            };
-            let log = open(1);
+            let (log, _) = open_on(&world, 1);
             append(&log, sequenced(7, 0, 0, 1)).unwrap();
             fill(&log, if whole_segments { 60 } else { 5 });
             log.sync().unwrap();
@@ -275,7 +260,7 @@ fn a_producer_whose_batches_are_deleted_is_known_whenever_the_power_goes() {
             drop(log);
             world.disk.power_cut();
             world.disk.restart(call);
-            let log = open(2);
+            let (log, _) = open_on(&world, 2);
             let again = append(&log, sequenced(7, 0, 0, 1)).unwrap();
             assert!(again.duplicate, "whole segments {whole_segments}, call {call}: {again:?}");
             if !was_cut {
