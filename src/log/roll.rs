@@ -148,7 +148,7 @@ impl Log {
         }
         sealed.seal();
         self.expire_producers(writer, now_ms);
-        if writer.snapshot_offset != writer.next_offset || !writer.snapshot_durable {
+        if writer.wants_durable_snapshot() {
             self.write_snapshot(writer, false);
         }
     }

@@ -92,6 +92,11 @@ impl Writer {
         (self.position + group.size_bytes, next_offset)
     }
 
+    /// Whether the newest producer snapshot is older than the log end, or may be lost in a crash.
+    pub(super) fn wants_durable_snapshot(&self) -> bool {
+        self.snapshot_offset != self.next_offset || !self.snapshot_durable
+    }
+
     /// The next step of allocation for a segment that needs blocks up to `needed`.
     fn allocation_step(&self, needed: u64, segment_bytes: u32) -> (u64, u64) {
         let from = self.allocated_to.max(self.position);
