@@ -60,12 +60,10 @@ pub(super) fn tick(core: &Arc<Core>) {
     core.committer.start(core);
     core.cleaner.tick(core, now);
     core.maybe_show_topics_to_groups();
-    let retention = core.image.load().settings.int("log.retention.check.interval.ms");
-    let retention = Duration::from_millis(u64::try_from(retention).unwrap_or(u64::MAX));
+    let retention = interval(core, "log.retention.check.interval.ms");
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);
     let checkpoint = core.alarm.is_due(&core.alarm.checkpoint_due, now, CHECKPOINT_INTERVAL);
-    let groups = core.image.load().settings.int("offsets.retention.check.interval.ms");
-    let groups = Duration::from_millis(u64::try_from(groups).unwrap_or(u64::MAX));
+    let groups = interval(core, "offsets.retention.check.interval.ms");
     let tidy = core.alarm.is_due(&core.alarm.groups_due, now, groups);
     if (retain || checkpoint || tidy) && !core.alarm.working.swap(true, Ordering::AcqRel) {
         let job = Arc::clone(core);
@@ -74,6 +72,11 @@ pub(super) fn tick(core: &Arc<Core>) {
             job.alarm.working.store(false, Ordering::Release);
         }));
     }
+}
+
+/// A setting in milliseconds.
+fn interval(core: &Core, name: &str) -> Duration {
+    Duration::from_millis(u64::try_from(core.image.load().settings.int(name)).unwrap_or(u64::MAX))
 }
 
 fn work(core: &Arc<Core>, retain: bool, tidy: bool) {
