@@ -31,6 +31,7 @@ mod metadata;
 mod partitioner;
 mod producer;
 mod retry;
+mod stale;
 mod time;
 mod versions;
 

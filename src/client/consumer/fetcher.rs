@@ -18,6 +18,7 @@ use crate::client::admin::OffsetSpec;
 use crate::client::admin::offsets::list_offsets;
 use crate::client::cluster::AutoCreate;
 use crate::client::error::Error;
+use crate::client::stale::StaleTopics;
 use crate::record::BatchHeader;
 use crate::types::Offset;
 
@@ -47,8 +48,7 @@ pub(super) struct Fetcher {
     tasks: JoinSet<Done>,
     /// Leaders with a request on its way.
     busy: HashSet<i32>,
-    stale: HashMap<Arc<str>, Instant>,
-    is_refreshing: bool,
+    stale: StaleTopics,
     /// Failures in a row, over all brokers: how long to rest after the next.
     failures: u32,
     /// Counts requests, to rotate the partitions in them.
@@ -57,7 +57,7 @@ pub(super) struct Fetcher {
 
 enum Done {
     Fetched { node_id: i32, wanted: Vec<Wanted>, result: Result<Vec<Fetched>, Error> },
-    Refreshed { names: HashSet<Arc<str>>, result: Result<(), Error> },
+    Refreshed { names: Vec<Arc<str>>, result: Result<(), Error> },
     Relocated { key: Key, generation: u64, result: Result<Option<Offset>, Error> },
 }
 
@@ -70,8 +70,7 @@ impl Fetcher {
             items,
             tasks: JoinSet::new(),
             busy: HashSet::new(),
-            stale: HashMap::new(),
-            is_refreshing: false,
+            stale: StaleTopics::default(),
             failures: 0,
             turn: 0,
         }
@@ -105,18 +104,17 @@ impl Fetcher {
             if let Some(not_before) = assigned.not_before.filter(|&at| at > now) {
                 wake_at = wake_at.min(not_before);
             }
-            if !assigned.is_fetchable(self.shared.config.buffer_bytes, now) || self.stale.contains_key(&key.0)
-            {
+            if !assigned.is_fetchable(self.shared.config.buffer_bytes, now) || self.stale.contains(&key.0) {
                 continue;
             }
             let topic = metadata.topic(&key.0);
             let Some((topic, partition)) = topic.and_then(|topic| Some((topic, topic.partition(key.1)?)))
             else {
-                self.stale.insert(Arc::clone(&key.0), now);
+                self.stale.mark(&key.0, now);
                 continue;
             };
             let Some(leader) = partition.leader else {
-                self.stale.insert(Arc::clone(&key.0), now);
+                self.stale.mark(&key.0, now);
                 continue;
             };
             if self.busy.contains(&leader) {
@@ -150,19 +148,14 @@ impl Fetcher {
     }
 
     fn refresh_stale(&mut self) {
-        if self.is_refreshing || self.stale.is_empty() {
-            return;
-        }
-        self.is_refreshing = true;
+        let Some((names, not_before)) = self.stale.begin() else { return };
         let client = self.shared.client.clone();
-        let names: Vec<Arc<str>> = self.stale.keys().cloned().collect();
-        let not_before = self.stale.values().max().copied().unwrap_or_else(Instant::now);
         let wait = client.config().retry.next_wait(self.failures.max(1));
         self.tasks.spawn(async move {
             let result = client.refresh(&names, AutoCreate::No, not_before).await.map(drop);
             // Rests in any case: a leaderless partition would be asked about in a tight loop.
             tokio::time::sleep(wait).await;
-            Done::Refreshed { names: names.into_iter().collect(), result }
+            Done::Refreshed { names, result }
         });
     }
 
@@ -187,13 +180,10 @@ impl Fetcher {
                 }
             }
             Done::Refreshed { names, result } => {
-                self.is_refreshing = false;
-                match result {
-                    Ok(()) => self.stale.retain(|name, _| !names.contains(name)),
-                    Err(error) => {
-                        self.failures += 1;
-                        tracing::debug!(%error, "cannot refresh metadata");
-                    }
+                self.stale.end(if result.is_ok() { &names } else { &[] });
+                if let Err(error) = result {
+                    self.failures += 1;
+                    tracing::debug!(%error, "cannot refresh metadata");
                 }
             }
             Done::Relocated { key, generation, result } => self.on_relocated(&key, generation, result),
@@ -319,7 +309,7 @@ impl Fetcher {
         }
         let now = Instant::now();
         if error.hints_at_stale_metadata() {
-            self.stale.insert(Arc::clone(&wanted.key.0), now);
+            self.stale.mark(&wanted.key.0, now);
         }
         let wait = self.shared.client.config().retry.next_wait(self.failures.max(1));
         if let Some(assigned) = self.shared.assignment.lock().current(&wanted.key, wanted.generation) {

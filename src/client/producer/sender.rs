@@ -6,7 +6,7 @@
 
 mod outcome;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::shared::{Shared, new_producer_id};
 use crate::client::cluster::AutoCreate;
 use crate::client::connection::Connection;
 use crate::client::error::Error;
+use crate::client::stale::StaleTopics;
 use crate::types::TopicId;
 use crate::wire::ErrorCode;
 use crate::wire::messages::produce::ProduceRequest;
@@ -37,9 +38,7 @@ pub(super) struct Sender {
     lanes: HashMap<i32, Lane>,
     parked: Vec<(Instant, Arc<PartitionQueue>)>,
     tasks: JoinSet<Done>,
-    /// Topics whose metadata proved stale, and when.
-    stale: HashMap<Arc<str>, Instant>,
-    is_refreshing: bool,
+    stale: StaleTopics,
     /// Why the cluster cannot be asked, while that is so.
     trouble: Option<Error>,
 }
@@ -57,7 +56,7 @@ struct Lane {
 enum Done {
     Connected { node_id: i32, result: Result<Arc<Connection>, Error> },
     Answered { node_id: i32, answered: Vec<Answered> },
-    Refreshed { names: HashSet<Arc<str>>, result: Result<(), Error> },
+    Refreshed { names: Vec<Arc<str>>, result: Result<(), Error> },
     Numbered { queue: Arc<PartitionQueue>, result: Result<Numbering, Error> },
 }
 
@@ -70,8 +69,7 @@ impl Sender {
             lanes: HashMap::new(),
             parked: Vec::new(),
             tasks: JoinSet::new(),
-            stale: HashMap::new(),
-            is_refreshing: false,
+            stale: StaleTopics::default(),
             trouble: None,
         }
     }
@@ -136,7 +134,7 @@ impl Sender {
         let topic = metadata.topic(&queue.topic);
         let leader = topic.and_then(|topic| topic.partition(queue.partition)).and_then(|found| found.leader);
         match leader {
-            Some(leader) if !self.stale.contains_key(&queue.topic) => {
+            Some(leader) if !self.stale.contains(&queue.topic) => {
                 self.lanes.entry(leader).or_default().queues.push_back(queue);
             }
             _ => {
@@ -145,7 +143,7 @@ impl Sender {
                     Error::broker(context, ErrorCode::LEADER_NOT_AVAILABLE, None)
                 };
                 let error = self.trouble.clone().unwrap_or_else(no_leader);
-                self.stale.entry(Arc::clone(&queue.topic)).or_insert(now);
+                self.stale.mark(&queue.topic, now);
                 self.park(queue, &error, now);
             }
         }
@@ -164,20 +162,15 @@ impl Sender {
     }
 
     fn refresh_stale(&mut self) {
-        if self.is_refreshing || self.stale.is_empty() {
-            return;
-        }
-        self.is_refreshing = true;
+        let Some((names, not_before)) = self.stale.begin() else { return };
         let client = self.shared.client.clone();
-        let names: Vec<Arc<str>> = self.stale.keys().cloned().collect();
-        let not_before = self.stale.values().max().copied().unwrap_or_else(Instant::now);
         self.tasks.spawn(async move {
             let result = client.refresh(&names, AutoCreate::No, not_before).await.map(drop);
             if result.is_err() {
                 // The queues rest as long; without this, a cluster that is down would be asked in a tight loop.
                 tokio::time::sleep(client.config().retry.next_wait(2)).await;
             }
-            Done::Refreshed { names: names.into_iter().collect(), result }
+            Done::Refreshed { names, result }
         });
     }
 

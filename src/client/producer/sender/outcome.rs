@@ -45,7 +45,7 @@ impl Sender {
                         tracing::debug!(node_id, %error, "cannot reach a broker");
                         self.trouble = Some(error.clone());
                         for queue in std::mem::take(&mut lane.queues) {
-                            self.stale.entry(Arc::clone(&queue.topic)).or_insert(now);
+                            self.stale.mark(&queue.topic, now);
                             self.park(queue, &error, now);
                         }
                     }
@@ -63,13 +63,13 @@ impl Sender {
                 }
             }
             Done::Refreshed { names, result } => {
-                self.is_refreshing = false;
                 self.trouble = result.err();
                 if let Some(error) = &self.trouble {
                     tracing::debug!(%error, "cannot refresh metadata");
+                    self.stale.end(&[]);
                     return;
                 }
-                self.stale.retain(|name, _| !names.contains(name));
+                self.stale.end(&names);
                 let metadata = self.shared.client.metadata();
                 for topic in names.iter().filter_map(|name| metadata.topic(name)) {
                     self.shared.queues(&topic.name, topic.partitions.len());
@@ -125,7 +125,7 @@ impl Sender {
             state.require_numbers();
         }
         if failed.error.hints_at_stale_metadata() {
-            self.stale.entry(Arc::clone(&queue.topic)).or_insert(now);
+            self.stale.mark(&queue.topic, now);
         }
         batch.failures += 1;
         self.shared.counters.retried_batches.fetch_add(1, Ordering::Relaxed);
