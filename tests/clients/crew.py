@@ -102,6 +102,12 @@ class Crew:
                        for place, offset, value in member.read if int(value) in twice]
             raise AssertionError(f"read twice: {', '.join(readers)}; owned since: {self.history()}")
 
+    def read_and_commit(self, *members):
+        """Twelve records more, read by all together and committed by these."""
+        self.produce(12)
+        self.has_read(0)
+        self.commit(*members)
+
     def history(self):
         """What each member has owned since which second."""
         began = min(member.owned[0][0] for member in self.members)

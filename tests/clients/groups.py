@@ -38,19 +38,13 @@ def shares(protocol):
     with Crew(protocol, session=30_000) as crew:
         first = crew.add()
         crew.settled(first)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(first)
+        crew.read_and_commit(first)
         crew.add(), crew.add()
         crew.settled(*crew.members)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(*crew.members)
+        crew.read_and_commit(*crew.members)
         crew.add(), crew.add()
         crew.settled(*crew.members)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(*crew.members)
+        crew.read_and_commit(*crew.members)
         first.leave()
         crew.members[3].leave()
         left = crew.members[1], crew.members[2], crew.members[4]
@@ -64,9 +58,7 @@ def killed(protocol):
     with Crew(protocol) as crew:
         one, two = crew.add(), crew.add()
         crew.settled(one, two)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(one, two)
+        crew.read_and_commit(one, two)
         crew.produce(12)
         crew.has_read(0)
         # Only what the other has read since its commit is to be read again.
@@ -92,9 +84,7 @@ def paused(protocol):
     with Crew(protocol) as crew:
         one, two = crew.add(), crew.add()
         crew.settled(one, two)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(two)
+        crew.read_and_commit(two)
         one.pause()
         crew.settled(two)
         crew.produce(12)
@@ -159,9 +149,7 @@ def resumes(protocol):
     with restartable() as lent, Crew(protocol, broker=lent.address) as crew:
         one, two = crew.add(), crew.add()
         crew.settled(one, two)
-        crew.produce(12)
-        crew.has_read(0)
-        crew.commit(one, two)
+        crew.read_and_commit(one, two)
         lent.kill()
         crew.produce(12)
         # Members may read again what they had not committed; nothing is lost.
