@@ -49,6 +49,8 @@ pub(super) struct Synced {
 
 /// After this many bytes a checkpoint writes a new producer snapshot, durably: what opening the log then walks at most.
 pub(super) const SNAPSHOT_EVERY_BYTES: u64 = 64 << 20;
+/// A file of so many bytes, a page, is written by one call at once: killing the process leaves no half of it.
+const OVERWRITTEN_BYTES_MAX: usize = 4096;
 
 // === impl SyncTarget ===
 
@@ -239,7 +241,7 @@ impl Log {
             written
         });
         match written {
-            Ok(true) => self.write_index_checkpoint(),
+            Ok(true) => self.update_index_checkpoint(),
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(file = %active.log_path().display(), %error, "the index was not written");
@@ -254,13 +256,42 @@ impl Log {
         }
     }
 
+    /// As [`Self::write_index_checkpoint`], for those who need to know; the old content is gone for good once the
+    /// directory is synced.
     pub(super) fn try_write_index_checkpoint(&self) -> io::Result<()> {
+        self.write_beside(index_checkpoint::NAME, &self.index_checkpoint())
+    }
+
+    /// The same at a checkpoint, when it does not matter whether a crash brings the old content back. A small file is
+    /// written over: with thousands of partitions, a new file for each every few seconds is most of what a checkpoint costs.
+    fn update_index_checkpoint(&self) {
+        let content = self.index_checkpoint();
+        let written = match content.len() {
+            ..=OVERWRITTEN_BYTES_MAX => self.write_over(index_checkpoint::NAME, &content),
+            _ => self.write_beside(index_checkpoint::NAME, &content),
+        };
+        if let Err(error) = written {
+            tracing::warn!(dir = %self.dir.display(), %error, "the index checkpoint was not written");
+        }
+    }
+
+    fn index_checkpoint(&self) -> Vec<u8> {
         let segments = self.segments.load();
         let records: IndexRecords = segments
             .iter()
             .filter_map(|segment| Some((segment.base_offset, segment.index_record()?)))
             .collect();
-        self.write_beside(index_checkpoint::NAME, &index_checkpoint::encode(&records))
+        index_checkpoint::encode(&records)
+    }
+
+    /// Writes over a file so that a crash leaves the old content, the new one, or one that its checksum refuses; not synced.
+    fn write_over(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let file = self.resources.env().disk.open(&self.dir.join(name), OpenMode::Create)?;
+        file.write_all_at(content, 0)?;
+        if file.len()? > content.len() as u64 {
+            file.set_len(content.len() as u64)?;
+        }
+        Ok(())
     }
 
     /// Replaces a file so that a crash leaves the old one, the new one, or a torn new one; not synced.
