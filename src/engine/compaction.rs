@@ -93,8 +93,7 @@ impl Cleaner {
         }
         let settings = Arc::clone(&core.image.load().settings);
         let now = core.env.clock.monotonic();
-        let backoff =
-            Duration::from_millis(u64::try_from(settings.int("log.cleaner.backoff.ms")).unwrap_or(0));
+        let backoff = settings.millis("log.cleaner.backoff.ms");
         let pause = if settings.flag("log.cleaner.enable") {
             state.step(core, now).unwrap_or(backoff)
         } else {
@@ -168,8 +167,7 @@ impl State {
             }
         }
         let partition = Arc::clone(chosen?.1);
-        let map_bytes = core.image.load().settings.int("log.cleaner.dedupe.buffer.size");
-        let map_bytes = usize::try_from(map_bytes).unwrap_or(usize::MAX);
+        let map_bytes = core.image.load().settings.count("log.cleaner.dedupe.buffer.size");
         let seed = [core.random_u64(), core.random_u64()];
         match partition.log().begin_cleaning(map_bytes, seed, now_ms) {
             Ok(cleaning) => cleaning.map(|cleaning| Run { partition, cleaning, began: now }),

@@ -131,7 +131,7 @@ impl Engine {
         let coordinator = Coordinator::new(groups, &loaded.image.settings);
         let alarm = Arc::new(Alarm::default());
         let wake = Arc::clone(&alarm);
-        let queued_bytes_max = loaded.image.settings.int("queued.append.bytes");
+        let queued_bytes_max = loaded.image.settings.count("queued.append.bytes");
         let core = Arc::new(Core {
             pool,
             data_dir: config.data_dir,
@@ -146,7 +146,7 @@ impl Engine {
             checkpoint: CheckpointFile::new(&dir),
             alarm,
             queued_bytes: AtomicUsize::new(0),
-            queued_bytes_max: usize::try_from(queued_bytes_max).unwrap_or(usize::MAX),
+            queued_bytes_max,
             shown_settings: config.shown_settings,
             stopping: AtomicBool::new(false),
             fatal: watch::Sender::new(None),
@@ -245,7 +245,7 @@ impl Drop for Engine {
 
 /// Has the pool as many threads as the settings in force say.
 pub(super) fn set_threads(pool: &dyn Pool, settings: &BrokerSettings) {
-    pool.set_threads_max(usize::try_from(settings.int("num.io.threads")).unwrap_or(1));
+    pool.set_threads_max(settings.count("num.io.threads"));
 }
 
 // === impl Core ===

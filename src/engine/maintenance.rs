@@ -60,10 +60,10 @@ pub(super) fn tick(core: &Arc<Core>) {
     core.committer.start(core);
     core.cleaner.tick(core, now);
     core.maybe_show_topics_to_groups();
-    let retention = interval(core, "log.retention.check.interval.ms");
+    let retention = core.image.load().settings.millis("log.retention.check.interval.ms");
     let retain = core.alarm.is_due(&core.alarm.retention_due, now, retention);
     let checkpoint = core.alarm.is_due(&core.alarm.checkpoint_due, now, CHECKPOINT_INTERVAL);
-    let groups = interval(core, "offsets.retention.check.interval.ms");
+    let groups = core.image.load().settings.millis("offsets.retention.check.interval.ms");
     let tidy = core.alarm.is_due(&core.alarm.groups_due, now, groups);
     if (retain || checkpoint || tidy) && !core.alarm.working.swap(true, Ordering::AcqRel) {
         let job = Arc::clone(core);
@@ -72,11 +72,6 @@ pub(super) fn tick(core: &Arc<Core>) {
             job.alarm.working.store(false, Ordering::Release);
         }));
     }
-}
-
-/// A setting in milliseconds.
-fn interval(core: &Core, name: &str) -> Duration {
-    Duration::from_millis(u64::try_from(core.image.load().settings.int(name)).unwrap_or(u64::MAX))
 }
 
 fn work(core: &Arc<Core>, retain: bool, tidy: bool) {

@@ -2,6 +2,8 @@
 
 mod table;
 
+use std::time::Duration;
+
 pub use self::table::BROKER_SETTINGS;
 pub(super) use self::table::{ALLOCATED, NOT_IN_STEP, ONE_BROKER, SYNCED, UNLINKED};
 use super::{Overrides, Scope, check_all, find, flag, int, number, parse_bool, value};
@@ -125,6 +127,16 @@ impl BrokerSettings {
     #[must_use]
     pub fn int(&self, name: &str) -> i64 {
         int(BROKER_SETTINGS, &self.merged, name)
+    }
+
+    /// The value in force of a number that counts things or bytes; one below 0 means no limit.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        usize::try_from(self.int(name)).unwrap_or(usize::MAX)
+    }
+
+    /// The value in force of a time in milliseconds; one below 0 means for ever.
+    pub(crate) fn millis(&self, name: &str) -> Duration {
+        Duration::from_millis(u64::try_from(self.int(name)).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn number(&self, name: &str) -> f64 {

@@ -54,10 +54,9 @@ const MEASURED_FOR_BYTES: usize = 1024;
 
 impl GroupBudget {
     pub(super) fn new(settings: &BrokerSettings) -> Arc<Self> {
-        let bytes = |name| usize::try_from(settings.int(name)).unwrap_or(usize::MAX);
         Arc::new(Self {
-            group_bytes_max: bytes(EACH),
-            all_bytes_max: bytes(ALL),
+            group_bytes_max: settings.count(EACH),
+            all_bytes_max: settings.count(ALL),
             held_bytes: AtomicUsize::new(0),
             on_the_way_bytes: AtomicUsize::new(0),
         })

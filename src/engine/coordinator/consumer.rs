@@ -232,13 +232,12 @@ impl Group {
 
 /// The settings that all groups of the consumer protocol have in common.
 pub(super) fn settings_of(settings: &BrokerSettings) -> ConsumerSettings {
-    let number = |name| u64::try_from(settings.int(name)).unwrap_or(0);
     let policy = settings.value("group.consumer.migration.policy");
     let assignors = settings.value("group.consumer.assignors").split(',');
     ConsumerSettings {
-        session_timeout: Duration::from_millis(number("group.consumer.session.timeout.ms")),
-        heartbeat_interval: Duration::from_millis(number("group.consumer.heartbeat.interval.ms")),
-        members_max: usize::try_from(number("group.consumer.max.size")).unwrap_or(usize::MAX),
+        session_timeout: settings.millis("group.consumer.session.timeout.ms"),
+        heartbeat_interval: settings.millis("group.consumer.heartbeat.interval.ms"),
+        members_max: settings.count("group.consumer.max.size"),
         may_upgrade: matches!(policy, "upgrade" | "bidirectional"),
         may_downgrade: matches!(policy, "downgrade" | "bidirectional"),
         assignors: assignors.filter_map(|name| Assignor::from_name(name.trim())).collect(),

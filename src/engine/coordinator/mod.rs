@@ -95,8 +95,6 @@ mod readiness {
 
 impl Coordinator {
     pub(super) fn new(log: GroupLog, settings: &super::config::BrokerSettings) -> Self {
-        let millis = |name| Duration::from_millis(u64::try_from(settings.int(name)).unwrap_or(0));
-        let count = |name| usize::try_from(settings.int(name)).unwrap_or(0);
         Self {
             groups: RwLock::default(),
             log,
@@ -104,14 +102,14 @@ impl Coordinator {
             readiness: AtomicU8::new(readiness::LOADING),
             topics_shown: AtomicU64::new(0),
             classic: ClassicSettings {
-                initial_rebalance_delay: millis("group.initial.rebalance.delay.ms"),
-                session_timeout_min: millis("group.min.session.timeout.ms"),
-                session_timeout_max: millis("group.max.session.timeout.ms"),
-                members_max: count("group.max.size"),
+                initial_rebalance_delay: settings.millis("group.initial.rebalance.delay.ms"),
+                session_timeout_min: settings.millis("group.min.session.timeout.ms"),
+                session_timeout_max: settings.millis("group.max.session.timeout.ms"),
+                members_max: settings.count("group.max.size"),
             },
             consumer: consumer::settings_of(settings),
-            metadata_bytes_max: count("offset.metadata.max.bytes"),
-            offsets_retention: millis("offsets.retention.minutes") * 60_000,
+            metadata_bytes_max: settings.count("offset.metadata.max.bytes"),
+            offsets_retention: settings.millis("offsets.retention.minutes") * 60_000,
         }
     }
 
