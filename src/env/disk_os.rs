@@ -275,11 +275,7 @@ impl DiskFile for OsFile {
     }
 
     fn drop_cache(&self, position: u64) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&self.file, position, None, rustix::fs::Advice::DontNeed)?;
-        #[cfg(not(target_os = "linux"))]
-        let _ = position;
-        Ok(())
+        drop_cache(&self.file, position)
     }
 
     fn map(&self, size_bytes: u64) -> io::Result<Arc<dyn FileMap>> {
@@ -287,6 +283,14 @@ impl DiskFile for OsFile {
         let map = MmapOptions::new().len(size).map_raw_read_only(&self.file)?;
         Ok(Arc::new(OsMap { map, _in_use: Arc::clone(&self.in_use) }))
     }
+}
+
+fn drop_cache(file: &File, position: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, position, None, rustix::fs::Advice::DontNeed)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, position);
+    Ok(())
 }
 
 #[cfg(not(target_os = "macos"))]

@@ -22,6 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::super::stand_back;
+use super::drop_cache;
 
 /// From this size on a file is released in steps.
 const LARGE_BYTES: u64 = 4 << 20;
@@ -33,8 +34,8 @@ const PAUSE: Duration = Duration::from_millis(3);
 const HASTE_MAX: u32 = 4;
 /// With less than this part of a file system free, space matters more than pauses.
 const SHORT_OF_SPACE: u64 = 16;
-/// How many files wait at most, each with a descriptor; more than those are released at once.
-const WAITING_MAX: usize = 128;
+/// How many files are being released at most, each with a descriptor; more than those are released at once.
+const FILES_MAX: usize = 128;
 /// Of the thread, which calls the system and nothing else.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -50,8 +51,11 @@ pub(super) struct Releaser {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<File>,
-    /// Who is at it; there is nobody when nothing waits.
+    /// Those that the thread has not seen yet.
+    arrived: Vec<File>,
+    /// All that are not released yet, those included.
+    files: usize,
+    /// Who is at it; there is nobody when there is nothing.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -143,13 +147,14 @@ impl Releaser {
     /// Gives back the space of a file that nobody sees any more, by and by.
     fn release(self: &Arc<Self>, file: File) {
         let mut queue = self.queue.lock();
-        if queue.waiting.len() >= WAITING_MAX {
+        if queue.files >= FILES_MAX {
             // Not under the lock: closing it is what takes long.
             drop(queue);
             drop(file);
             return;
         }
-        queue.waiting.push_back(file);
+        queue.files += 1;
+        queue.arrived.push(file);
         if queue.thread.is_some() {
             return;
         }
@@ -158,45 +163,58 @@ impl Releaser {
         match thread.spawn(move || releaser.run()) {
             Ok(thread) => queue.thread = Some(thread),
             Err(error) => {
-                let waiting = std::mem::take(&mut queue.waiting);
+                let all_at_once = std::mem::take(&mut *queue);
                 drop(queue);
-                tracing::debug!(%error, files = waiting.len(), "no thread for the release of removed files");
+                tracing::debug!(%error, files = all_at_once.files, "no thread to release removed files");
             }
         }
     }
 
-    /// The thread: until nothing waits.
+    /// The thread: until there is nothing left.
     fn run(&self) {
         stand_back();
+        let mut waiting = VecDeque::new();
         loop {
-            let mut queue = self.queue.lock();
-            let Some(file) = queue.waiting.pop_front() else {
-                queue.thread = None;
-                return;
+            let arrived = {
+                let mut queue = self.queue.lock();
+                if queue.files == 0 {
+                    queue.thread = None;
+                    return;
+                }
+                std::mem::take(&mut queue.arrived)
             };
-            drop(queue);
-            if let Err(error) = self.shorten(&file) {
-                tracing::debug!(%error, "a removed file is released at once");
+            for file in arrived {
+                // Its memory is given back at once, which holds up nobody: what is written next takes the same pages, and
+                // not some that the machine may first have to find.
+                if let Err(error) = drop_cache(&file, 0) {
+                    tracing::debug!(%error, "pages of a removed file stay until it is released");
+                }
+                waiting.push_back(file);
             }
+            let Some(file) = waiting.front() else { continue };
+            if shorten(file, waiting.len()).unwrap_or(false) {
+                continue;
+            }
+            // Where it cannot be cut it is closed with all that is left.
+            waiting.pop_front();
+            self.queue.lock().files -= 1;
         }
     }
+}
 
-    /// Cuts a file without a name step by step down to nothing.
-    fn shorten(&self, file: &File) -> io::Result<()> {
-        loop {
-            let metadata = file.metadata()?;
-            // By way of its descriptor it may have been given a name again.
-            if metadata.nlink() > 0 || metadata.len() == 0 {
-                return Ok(());
-            }
-            file.set_len(metadata.len().saturating_sub(STEP_BYTES))?;
-            let space = rustix::fs::fstatvfs(file)?;
-            if space.f_bavail > space.f_blocks / SHORT_OF_SPACE {
-                let others = u32::try_from(self.queue.lock().waiting.len()).unwrap_or(u32::MAX);
-                std::thread::sleep(PAUSE / others.saturating_add(1).min(HASTE_MAX));
-            }
-        }
+/// Cuts a step off a file without a name, the first of so many, and pauses; false when there is nothing left to cut.
+fn shorten(file: &File, waiting: usize) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    // By way of its descriptor it may have been given a name again.
+    if metadata.nlink() > 0 || metadata.len() == 0 {
+        return Ok(false);
     }
+    file.set_len((metadata.len() - 1) / STEP_BYTES * STEP_BYTES)?;
+    let space = rustix::fs::fstatvfs(file)?;
+    if space.f_bavail > space.f_blocks / SHORT_OF_SPACE {
+        std::thread::sleep(PAUSE / u32::try_from(waiting).unwrap_or(u32::MAX).clamp(1, HASTE_MAX));
+    }
+    Ok(true)
 }
 
 fn id_of(metadata: &Metadata) -> FileId {

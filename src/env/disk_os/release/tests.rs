@@ -122,9 +122,25 @@ fn what_does_not_fit_into_the_queue_is_released_at_once() {
         // A thread that never comes.
         let mut queue = world.disk.releaser.queue.lock();
         queue.thread = Some(std::thread::spawn(|| {}));
-        queue.waiting.extend((0..WAITING_MAX).map(|_| world.watch.try_clone().unwrap()));
+        queue.files = FILES_MAX;
     }
     world.disk.remove_file(&world.path).unwrap();
-    assert_eq!(world.disk.releaser.queue.lock().waiting.len(), WAITING_MAX);
+    assert!(world.disk.releaser.queue.lock().arrived.is_empty());
     assert_eq!(world.left_bytes(), BYTES, "only closed: the system frees it");
+}
+
+#[test]
+fn several_files_are_released_by_one_thread() {
+    let world = World::new();
+    let others = [world.beside("second"), world.beside("third")];
+    let watches = others.each_ref().map(|path| {
+        std::fs::copy(&world.path, path).unwrap();
+        File::open(path).unwrap()
+    });
+    for path in others.iter().chain([&world.path]) {
+        world.disk.remove_file(path).unwrap();
+    }
+    assert_eq!(world.left_bytes(), 0);
+    assert!(watches.iter().all(|watch| watch.metadata().unwrap().len() == 0));
+    assert_eq!(world.disk.releaser.queue.lock().files, 0);
 }
