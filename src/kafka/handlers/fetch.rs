@@ -77,7 +77,10 @@ fn take_apart(version: i16, request: &FetchRequest) -> (Vec<Topic>, Vec<api::Fet
         });
         Topic { partitions: indexes.collect(), name: topic.topic, id: topic.topic_id }
     });
-    (topics.collect(), partitions)
+    let topics = topics.collect();
+    // It may wait for long, and most name one partition: no room for more is kept.
+    partitions.shrink_to_fit();
+    (topics, partitions)
 }
 
 fn put_together(topics: Vec<Topic>, outcomes: Vec<FetchOutcome>) -> FetchResponse {
