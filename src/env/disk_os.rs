@@ -145,12 +145,21 @@ impl Disk for OsDisk {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        // A link goes, and what it leads to stays.
+        if !path.symlink_metadata()?.is_dir() {
+            return std::fs::remove_dir_all(path);
+        }
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             // Large files go one by one; what is no directory and no file of ours goes with the rest.
-            match entry.file_type()? {
-                kind if kind.is_dir() => self.remove_dir_all(&entry.path())?,
-                kind if kind.is_file() => self.remove_file(&entry.path())?,
+            let removed = match entry.file_type()? {
+                kind if kind.is_dir() => self.remove_dir_all(&entry.path()),
+                kind if kind.is_file() => self.remove_file(&entry.path()),
+                _ => Ok(()),
+            };
+            match removed {
+                // `NotFound`: somebody else was faster.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }

@@ -107,6 +107,18 @@ fn the_files_of_a_removed_directory_are_cut_after_their_users_too() {
 }
 
 #[test]
+fn what_a_link_leads_to_stays_when_the_link_is_removed() {
+    let world = World::new();
+    let directory = world.path.parent().unwrap();
+    let link = directory.with_file_name("link");
+    std::os::unix::fs::symlink(directory, &link).unwrap();
+    world.disk.remove_dir_all(&link).unwrap();
+    assert!(!world.disk.exists(&link).unwrap());
+    assert!(world.disk.exists(&world.path).unwrap());
+    assert_eq!(world.left_bytes(), BYTES);
+}
+
+#[test]
 fn a_name_that_goes_while_its_file_is_opened_is_not_found() {
     let world = World::new();
     let opened = File::open(&world.path).unwrap();
