@@ -20,13 +20,24 @@ pub(crate) struct Broker {
     server: Option<Server>,
     address: SocketAddr,
     dir: TempDir,
+    /// Of members of the consumer protocol.
+    session: Duration,
 }
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        Self::with_session(Duration::from_secs(1)).await
+    }
+
+    /// One that no member is too slow for, as one is that waits for a processor.
+    pub(crate) async fn patient() -> Self {
+        Self::with_session(PATIENCE).await
+    }
+
+    async fn with_session(session: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = serve(&dir, "127.0.0.1:0").await;
-        Self { address: server.addresses()[0], server: Some(server), dir }
+        let server = serve(&dir, "127.0.0.1:0", session).await;
+        Self { address: server.addresses()[0], server: Some(server), dir, session }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -38,7 +49,7 @@ impl Broker {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.server = Some(serve(&self.dir, &self.address.to_string()).await);
+        self.server = Some(serve(&self.dir, &self.address.to_string(), self.session).await);
     }
 
     pub(crate) fn config(&self) -> ClientConfig {
@@ -63,7 +74,7 @@ impl Broker {
     }
 }
 
-async fn serve(dir: &TempDir, listen: &str) -> Server {
+async fn serve(dir: &TempDir, listen: &str, session: Duration) -> Server {
     let mut layers = Layers::default();
     layers.add("log.dir", dir.path().to_str().unwrap(), Source::Set);
     layers.add("listeners", listen, Source::Set);
@@ -71,7 +82,7 @@ async fn serve(dir: &TempDir, listen: &str) -> Server {
     layers.add("group.initial.rebalance.delay.ms", "0", Source::Set);
     layers.add("group.min.session.timeout.ms", "100", Source::Set);
     layers.add("group.consumer.min.session.timeout.ms", "500", Source::Set);
-    layers.add("group.consumer.session.timeout.ms", "1000", Source::Set);
+    layers.add("group.consumer.session.timeout.ms", &session.as_millis().to_string(), Source::Set);
     layers.add("group.consumer.min.heartbeat.interval.ms", "50", Source::Set);
     layers.add("group.consumer.heartbeat.interval.ms", "50", Source::Set);
     Server::start(&ServerConfig::from_layers(&layers).unwrap(), Env::system()).await.unwrap()

@@ -112,7 +112,7 @@ async fn a_member_whose_application_stays_away_leaves_and_comes_back_when_it_ask
 
 #[tokio::test]
 async fn a_static_member_that_comes_back_gets_its_partitions_and_disturbs_nobody() {
-    let broker = Broker::start().await;
+    let broker = Broker::patient().await;
     for protocol in PROTOCOLS {
         let topic = named("static", protocol);
         let client = broker.client_with_topic(&topic, PARTITIONS).await;
@@ -229,7 +229,7 @@ async fn a_subscription_may_change_and_name_topics_that_do_not_exist_yet() {
 #[tokio::test]
 async fn a_group_goes_on_over_a_restart_of_the_broker() {
     for protocol in PROTOCOLS {
-        let mut broker = Broker::start().await;
+        let mut broker = Broker::patient().await;
         let topic = named("restart", protocol);
         let client = broker.client_with_topic(&topic, PARTITIONS).await;
         let mut group = Group::new(&client);
