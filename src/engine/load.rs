@@ -54,7 +54,10 @@ pub(super) fn load(
     let now_ms = env.clock.now_ms();
     let epoch = dir.leader_epoch();
     let (catalog, state) = Catalog::open(dir.catalog(), resources, epoch, dir.was_clean(), now_ms)?;
-    check_partitions(dir, &state)?;
+    if let Some(why) = too_many_partitions(&state) {
+        let why = format!("{why}; nothing was changed. Restore the directory from a copy");
+        return Err(OpenError::Refused { dir: dir.catalog().display().to_string(), why });
+    }
     let settings = Arc::new(settings.with_dynamic(state.broker_settings.clone()));
     let opener = Arc::new(Opener {
         env: env.clone(),
@@ -94,19 +97,12 @@ pub(super) fn load(
     })
 }
 
-/// A catalog whose checksums are right and that names more partitions than any broker makes was not written by one.
-/// Opening them would take hours and all memory.
-fn check_partitions(dir: &DataDir, state: &CatalogState) -> Result<(), OpenError> {
+/// What is wrong with a catalog whose checksums are right and that names more partitions than any broker makes: none has
+/// written it. Opening them, or only looking for them, would take hours.
+pub(super) fn too_many_partitions(state: &CatalogState) -> Option<String> {
     let named: u64 = state.topics.values().map(|topic| u64::from(topic.partitions)).sum();
-    if named <= PARTITIONS_MAX as u64 {
-        return Ok(());
-    }
-    Err(OpenError::Refused {
-        dir: dir.catalog().display().to_string(),
-        why: format!(
-            "the catalog of topics names {named} partitions, and a broker has {PARTITIONS_MAX} at most; nothing was changed. \
-             Restore the directory from a copy"
-        ),
+    (named > PARTITIONS_MAX as u64).then(|| {
+        format!("the catalog of topics names {named} partitions, and a broker has {PARTITIONS_MAX} at most")
     })
 }
 

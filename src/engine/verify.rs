@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::catalog::{self, CatalogState};
 use super::checkpoint;
 use super::data_dir::{self, partition_dir, topic_dir};
+use super::load;
 use crate::env::{Disk, Env, Lock, LockError};
 pub use crate::log::Severity;
 use crate::types::{Offset, TopicId, TopicPartition};
@@ -130,6 +131,10 @@ impl DataDirReport {
         let (state, faults) = catalog::read_offline(disk, &catalog_dir);
         for fault in faults {
             self.find(catalog_dir.clone(), None, Severity::Damage, fault);
+        }
+        if let Some(why) = load::too_many_partitions(&state) {
+            self.find(catalog_dir, None, Severity::Damage, why);
+            return;
         }
         self.check_topics(disk, dir, &state, &synced.unwrap_or_default());
     }
