@@ -82,7 +82,7 @@ async fn serve(dir: &TempDir, listen: &str, session: Duration) -> Server {
     layers.add("group.initial.rebalance.delay.ms", "0", Source::Set);
     layers.add("group.min.session.timeout.ms", "100", Source::Set);
     layers.add("group.consumer.min.session.timeout.ms", "500", Source::Set);
-    layers.add("group.consumer.session.timeout.ms", &session.as_millis().to_string(), Source::Set);
+    layers.add("group.consumer.session.timeout.ms", session.as_millis().to_string(), Source::Set);
     layers.add("group.consumer.min.heartbeat.interval.ms", "50", Source::Set);
     layers.add("group.consumer.heartbeat.interval.ms", "50", Source::Set);
     Server::start(&ServerConfig::from_layers(&layers).unwrap(), Env::system()).await.unwrap()
