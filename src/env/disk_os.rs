@@ -104,7 +104,7 @@ impl Disk for OsDisk {
                 options.write(true).create(true).truncate(true);
             }
         }
-        let file = options.open(path)?;
+        let file = open_without_atime(&mut options, path)?;
         let in_use = self.releaser.note_use(&file)?;
         Ok(Arc::new(OsFile { file, in_use }))
     }
@@ -209,6 +209,20 @@ impl Disk for OsDisk {
         file.write_all(holder.as_bytes())?;
         Ok(Box::new(OsLock { _file: file }))
     }
+}
+
+/// Opens a file whose time of access is not kept. Mapping a file notes it, which may have to wait for the journal of a
+/// disk that stands still, and the process can map, unmap and start threads no more meanwhile.
+fn open_without_atime(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    match options.custom_flags(rustix::fs::OFlags::NOATIME.bits().cast_signed()).open(path) {
+        // Another user's file.
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            options.custom_flags(0);
+        }
+        opened => return opened,
+    }
+    options.open(path)
 }
 
 // === impl OsFile ===
