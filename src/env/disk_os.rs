@@ -413,8 +413,9 @@ impl AsRef<[u8]> for OsMapSlice {
         // SAFETY: the range lies inside the map (checked by `slice`), which this owner keeps alive. Callers of
         // `FileMap::slice` pass only ranges that were written and never change: the log writes below its end
         // never again, cuts a file only beyond its written end, and deletes by unlinking, which leaves maps
-        // intact (`release` cuts such a file only when no map of it is left); the lock on the data directory keeps a second broker out. So the bytes are initialised,
-        // inside the file, and not written while this reference lives.
+        // intact (`release` cuts such a file only when no map of it is left); the lock on the data directory
+        // keeps a second broker out. So the bytes are initialised, inside the file, and not written while this
+        // reference lives.
         unsafe { std::slice::from_raw_parts(self.map.map.as_ptr().add(self.range.start), self.range.len()) }
     }
 }

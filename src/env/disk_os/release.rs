@@ -9,8 +9,7 @@
 //! what cannot be had (a descriptor, a thread) makes the release sudden, never wrong. A process that ends leaves the rest
 //! to the kernel. Deliberately absent: files below [`LARGE_BYTES`], whose release nobody notices.
 
-use std::collections::VecDeque;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -99,22 +98,12 @@ impl Releaser {
         let id = id_of(&file.metadata()?);
         let noted = {
             let mut in_use = self.in_use.lock();
-            let new = || Arc::new(InUse { id, removed: Mutex::default(), releaser: Arc::clone(self) });
-            match in_use.entry(id) {
-                Entry::Occupied(mut entry) => match entry.get().upgrade() {
-                    Some(present) => present,
-                    None => {
-                        let new = new();
-                        entry.insert(Arc::downgrade(&new));
-                        new
-                    }
-                },
-                Entry::Vacant(entry) => {
-                    let new = new();
-                    entry.insert(Arc::downgrade(&new));
-                    new
-                }
-            }
+            let present = in_use.entry(id).or_default();
+            present.upgrade().unwrap_or_else(|| {
+                let new = Arc::new(InUse { id, removed: Mutex::default(), releaser: Arc::clone(self) });
+                *present = Arc::downgrade(&new);
+                new
+            })
         };
         // Whoever removes the name looks for users afterwards: one of the two sees the other.
         if file.metadata()?.nlink() == 0 {
