@@ -156,7 +156,7 @@ impl Log {
                 self.resources.env().disk.sync_dir(&self.dir).map_err(LogError::at(&*self.dir))?;
             }
         }
-        if gone > 0 && writer.wants_durable_snapshot() {
+        if gone > 0 && writer.lacks_durable_snapshot() {
             // On a full disk it could not be written before there was room.
             self.write_snapshot(writer, true);
         }
@@ -186,7 +186,7 @@ impl Log {
     /// Makes the producers' state durable before the batches that it came from are gone.
     fn keep_producers(&self, writer: &mut Writer) -> Result<(), LogError> {
         self.sync_held(writer)?;
-        if writer.wants_durable_snapshot() {
+        if writer.lacks_durable_snapshot() {
             self.write_snapshot(writer, true);
         }
         Ok(())

@@ -148,7 +148,7 @@ impl Log {
         }
         sealed.seal();
         self.expire_producers(writer, now_ms);
-        if writer.wants_durable_snapshot() {
+        if writer.lacks_durable_snapshot() {
             self.write_snapshot(writer, false);
         }
     }

@@ -251,9 +251,7 @@ impl Log {
 
     /// Writes what the index files should hold, without waiting for the disk.
     pub(super) fn write_index_checkpoint(&self) {
-        if let Err(error) = self.try_write_index_checkpoint() {
-            tracing::warn!(dir = %self.dir.display(), %error, "the index checkpoint was not written");
-        }
+        self.tell_of_index_checkpoint(self.try_write_index_checkpoint());
     }
 
     /// As [`Self::write_index_checkpoint`], for those who need to know; the old content is gone for good once the
@@ -266,10 +264,13 @@ impl Log {
     /// written over: with thousands of partitions, a new file for each every few seconds is most of what a checkpoint costs.
     fn update_index_checkpoint(&self) {
         let content = self.index_checkpoint();
-        let written = match content.len() {
+        self.tell_of_index_checkpoint(match content.len() {
             ..=OVERWRITTEN_BYTES_MAX => self.write_over(index_checkpoint::NAME, &content),
             _ => self.write_beside(index_checkpoint::NAME, &content),
-        };
+        });
+    }
+
+    fn tell_of_index_checkpoint(&self, written: io::Result<()>) {
         if let Err(error) = written {
             tracing::warn!(dir = %self.dir.display(), %error, "the index checkpoint was not written");
         }

@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Whether the newest producer snapshot is older than the log end, or may be lost in a crash.
-    pub(super) fn wants_durable_snapshot(&self) -> bool {
+    pub(super) fn lacks_durable_snapshot(&self) -> bool {
         self.snapshot_offset != self.next_offset || !self.snapshot_durable
     }
 
