@@ -1,6 +1,7 @@
 """What the measures of side_by_side share: brokers, clients, rounds in turns, rows of the table."""
 
 import json
+import mmap
 import os
 import re
 import shutil
@@ -113,9 +114,15 @@ class Bench:
 
     # Clients
 
-    def load(self, broker, what, *words, topic, configs=()):
-        # What the other one has left to be written must not be written now.
+    def settle(self):
+        """Writes what the other one has left to be written, and has the host give memory now rather than during the run."""
         os.sync()
+        if self.arguments.touch:
+            length = int(self.arguments.touch * 1024) << 20
+            mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+
+    def load(self, broker, what, *words, topic, configs=()):
+        self.settle()
         command = [self.loader, what, "--broker", broker.address, "--pid", str(broker.pid), "--topic", topic, *words]
         for config in configs:
             command += ["--config", config]
@@ -123,7 +130,7 @@ class Bench:
         return json.loads(done.stdout)
 
     def bundled(self, broker, what, *words, topic):
-        os.sync()
+        self.settle()
         command = [self.arguments.millrace, "bench", what, "-b", broker.address, "--topic", topic, "--json", "--keep", *words]
         used = broker.cpu_seconds()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
