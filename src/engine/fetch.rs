@@ -165,7 +165,17 @@ impl Plan {
         self.request.max_wait.is_zero() || self.request.min_bytes == 0 || self.partitions.is_empty()
     }
 
+    /// Looks at what a read needs of every partition. The processor waits for the memory of many at once here; a read
+    /// would wait for one after the other, which is most of what a partition without room for its records costs.
+    fn look_ahead(&self) {
+        for partition in self.partitions.iter().flatten() {
+            let log = partition.log();
+            std::hint::black_box((partition.is_deleted(), log.high_watermark(), log.leader_epoch()));
+        }
+    }
+
     fn read(&self) -> Read {
+        self.look_ahead();
         let outcomes = Vec::with_capacity(self.partitions.len());
         let mut read = Read { outcomes, bytes: 0, available_bytes: 0, urgent: false };
         let mut is_full = false;

@@ -64,6 +64,7 @@ fn take_apart(version: i16, request: &FetchRequest) -> (Vec<Topic>, Vec<api::Fet
         } else {
             TopicRef::Name(Arc::from(topic.topic.as_str()))
         };
+        partitions.reserve(topic.partitions.len());
         let indexes = topic.partitions.iter().map(|partition| {
             partitions.push(api::FetchPartition {
                 topic: reference.clone(),
