@@ -1,7 +1,6 @@
 """What the measures of side_by_side share: brokers, clients, rounds in turns, rows of the table."""
 
 import json
-import mmap
 import os
 import re
 import shutil
@@ -16,6 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MILLRACE_SETTINGS = ["group.initial.rebalance.delay.ms=0", "log.retention.check.interval.ms=500", "max.connections.per.ip=20000", "max.connections=19000"]
 KAFKA_SETTINGS = ["log.retention.check.interval.ms=500", "log.segment.delete.delay.ms=500"]
+
+# Free memory is filled in such steps, until a step leaves as much free as there was.
+FILL_STEP = 256 << 20
+FILL_ENOUGH = 32 << 20
+# More than any machine's memory.
+HOLES = 1 << 40
 
 
 class Broker:
@@ -71,6 +76,10 @@ class Bench:
         self.rounds = arguments.rounds
         self.rows = []
         self.brokers = []
+        self.holes = tempfile.TemporaryFile(dir=arguments.directory)
+        self.holes.truncate(HOLES)
+        self.buffer = bytearray(1 << 20)
+        self.filled = 0
         self.loader = arguments.load or self.built_loader()
 
     def built_loader(self):
@@ -115,11 +124,18 @@ class Bench:
     # Clients
 
     def settle(self):
-        """Writes what the other one has left to be written, and has the host give memory now rather than during the run."""
+        """Writes what the other one has left to be written, and fills free memory with pages of a file that is all holes.
+
+        The page cache then takes pages that it had before, as on any machine that has been up for a while. Free memory
+        of a virtual machine may be its host's, which gives it page by page at the first touch: several times what a copy
+        costs, for some runs and not for others.
+        """
         os.sync()
-        if self.arguments.touch:
-            length = int(self.arguments.touch * 1024) << 20
-            mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+        before = free_bytes() + FILL_ENOUGH
+        while before - (before := free_bytes()) >= FILL_ENOUGH:
+            for _ in range(FILL_STEP // len(self.buffer)):
+                os.preadv(self.holes.fileno(), [self.buffer], self.filled)
+                self.filled = (self.filled + len(self.buffer)) % HOLES
 
     def load(self, broker, what, *words, topic, configs=()):
         self.settle()
@@ -172,6 +188,10 @@ class Bench:
         line = f"| {measure} | {ours:.4g} {unit} | {theirs} | {ratio} | {target} | {verdict} |"
         self.rows.append(line)
         print(line, flush=True)
+
+
+def free_bytes():
+    return int(re.search(r"MemFree:\s+(\d+) kB", Path("/proc/meminfo").read_text()).group(1)) << 10
 
 
 def median(results, *path):
