@@ -18,6 +18,11 @@ PARTITIONS = (1, 10, 100, 1000)
 GIGABYTES = (1, 100)
 # A processor's time is told in steps of 10 ms; so many bytes take some thirty of them.
 PRODUCED_BYTES = 400_000_000
+# How it is produced. Small batches for one partition that come together share a write and a sync, which those for
+# several cannot, whatever a partition costs: the shapes without that say what it costs.
+SHAPES = (("batches of 64 KiB, one at a time", ("--connections", "1", "--bytes", str(PRODUCED_BYTES // 2))),
+          ("batches of 900 KB, 16 at a time", ("--batch-bytes", "900000", "--bytes", str(PRODUCED_BYTES))),
+          ("batches of 64 KiB, 16 at a time", ("--bytes", str(PRODUCED_BYTES))))
 FETCHED_BYTES = 2_000_000_000
 HELD_BYTES = 512_000_000
 # Read again and again at the end of a log: 256 MB.
@@ -41,25 +46,28 @@ def by_partitions(bench):
     def measure(*brokers):
         held = list(zip(PARTITIONS, brokers))
 
-        def run(broker, what, count, total, topic):
-            return bench.load(broker, what, "--partitions", str(count), "--bytes", str(total), topic=topic)
+        def run(broker, what, count, topic, *words):
+            return bench.load(broker, what, "--partitions", str(count), *words, topic=topic)
 
-        produced = bench.in_turns([
-            (count, lambda _, count=count, broker=broker: run(broker, "batches", count, PRODUCED_BYTES, "produced"))
-            for count, broker in held], warmups=1)
+        def in_turns(what, topic, *words):
+            return bench.in_turns([
+                (count, lambda _, count=count, broker=broker: run(broker, what, count, topic, *words))
+                for count, broker in held], warmups=1)
+
+        def compare_all(what, results):
+            for count in PARTITIONS[1:]:
+                compare(bench, f"{what.format(f'{count:,}')}, against 1: broker CPU", results[count], results[1], "s/GB")
+
+        for shape, words in SHAPES:
+            compare_all(f"produce to {{}} partitions, {shape}", in_turns("batches", "produced", *words))
         bench.delete("produced", brokers)
         for count, broker in held:
-            run(broker, "batches", count, HELD_BYTES, "fetched")
+            run(broker, "batches", count, "fetched", "--bytes", str(HELD_BYTES))
             # What was appended lately is read by a shorter way, and of many partitions more is late.
             broker.stop()
             broker.start()
-        fetched = bench.in_turns([
-            (count, lambda _, count=count, broker=broker: run(broker, "fetch", count, FETCHED_BYTES, "fetched"))
-            for count, broker in held], warmups=1)
-        for what, results in (("produce to {} partitions, batches of 64 KiB", produced),
-                              ("catch-up fetch of {} partitions, 4 MiB a time", fetched)):
-            for count in PARTITIONS[1:]:
-                compare(bench, f"{what.format(f'{count:,}')}, against 1: broker CPU", results[count], results[1], "s/GB")
+        compare_all("catch-up fetch of {} partitions, 4 MiB a time",
+                    in_turns("fetch", "fetched", "--bytes", str(FETCHED_BYTES)))
 
     bench.with_brokers(brokers, measure)
 
