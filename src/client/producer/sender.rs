@@ -143,7 +143,9 @@ impl Sender {
                     Error::broker(context, ErrorCode::LEADER_NOT_AVAILABLE, None)
                 };
                 let error = self.trouble.clone().unwrap_or_else(no_leader);
-                self.stale.mark(&queue.topic, now);
+                if !self.stale.contains(&queue.topic) {
+                    self.stale.mark(&queue.topic, now);
+                }
                 self.park(queue, &error, now);
             }
         }
