@@ -14,7 +14,7 @@ import sys
 import kafka.errors
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError, for_code
+from kafka.errors import KafkaConnectionError, KafkaError, for_code
 from kafka.structs import OffsetAndMetadata
 
 BROKER, VARIANT = os.environ["BROKER"], os.environ["VARIANT"]
@@ -57,8 +57,13 @@ def member(options):
     else:
         consumer.subscribe(options["topics"], listener=Listener())
     while True:
-        # A poll that ends in the middle of a rebalance makes the newest forget to tell what it was given.
-        for place, records in consumer.poll(300 if owned else 3000).items():
+        try:
+            # A poll that ends in the middle of a rebalance makes the newest forget to tell what it was given.
+            polled = consumer.poll(300 if owned else 3000)
+        except KafkaConnectionError:
+            # The newest says so of a broker that takes long to come back; the next poll tries again.
+            polled = {}
+        for place, records in polled.items():
             for record in records:
                 say("read", f"{place.topic}/{place.partition}", record.offset, record.value.decode())
         if select.select([sys.stdin], [], [], 0)[0]:
