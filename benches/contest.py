@@ -131,11 +131,13 @@ class Bench:
         costs, for some runs and not for others.
         """
         os.sync()
-        before = free_bytes() + FILL_ENOUGH
-        while before - (before := free_bytes()) >= FILL_ENOUGH:
+        free, taken = free_bytes(), FILL_ENOUGH
+        while taken >= FILL_ENOUGH:
             for _ in range(FILL_STEP // len(self.buffer)):
                 os.preadv(self.holes.fileno(), [self.buffer], self.filled)
                 self.filled = (self.filled + len(self.buffer)) % HOLES
+            before, free = free, free_bytes()
+            taken = before - free
 
     def load(self, broker, what, *words, topic, configs=()):
         self.settle()
