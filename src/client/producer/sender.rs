@@ -133,8 +133,9 @@ impl Sender {
         let metadata = self.shared.client.metadata();
         let topic = metadata.topic(&queue.topic);
         let leader = topic.and_then(|topic| topic.partition(queue.partition)).and_then(|found| found.leader);
+        let is_stale = self.stale.contains(&queue.topic);
         match leader {
-            Some(leader) if !self.stale.contains(&queue.topic) => {
+            Some(leader) if !is_stale => {
                 self.lanes.entry(leader).or_default().queues.push_back(queue);
             }
             _ => {
@@ -143,7 +144,8 @@ impl Sender {
                     Error::broker(context, ErrorCode::LEADER_NOT_AVAILABLE, None)
                 };
                 let error = self.trouble.clone().unwrap_or_else(no_leader);
-                if !self.stale.contains(&queue.topic) {
+                // A topic that is being asked about has not proved wrong again.
+                if !is_stale {
                     self.stale.mark(&queue.topic, now);
                 }
                 self.park(queue, &error, now);
