@@ -154,7 +154,8 @@ pub trait FileMap: Send + Sync {
     fn slice(self: Arc<Self>, position: u64, size_bytes: usize) -> Bytes;
 
     /// Brings the range into memory, so that reading it does not wait for the disk; a medium error is
-    /// returned here rather than raised as a signal at the read.
+    /// returned here rather than raised as a signal at the read. What was brought there a moment ago may be taken for
+    /// being there still.
     fn populate(&self, position: u64, size_bytes: usize) -> io::Result<()>;
 }
 

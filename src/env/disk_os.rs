@@ -1,24 +1,22 @@
 //! The system's file system: positioned I/O, blocks allocated ahead, read-only maps, locks.
 //!
 //! Used by every broker outside a simulation. What always holds: files are written by positioned writes only,
-//! never through a map, so that a full or failing disk is an [`io::Error`] and not a signal. The only unsafe
-//! code of the crate is here, around the maps. Deliberately absent: any cache of contents (the kernel has one)
-//! and any retry of a failed sync.
-#![expect(unsafe_code, reason = "maps of files need it; every block says who upholds what")]
+//! never through a map, so that a full or failing disk is an [`io::Error`] and not a signal. Deliberately absent: any
+//! cache of contents (the kernel has one) and any retry of a failed sync.
 
+mod map;
 mod release;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use memmap2::{MmapOptions, MmapRaw};
+use map::OsMap;
 use parking_lot::Mutex;
 use release::{InUse, Releaser};
 use rustix::io::Errno;
@@ -46,19 +44,6 @@ struct OsFile {
     file: File,
     /// The last to go, as in a map: whoever sees it gone may cut the file.
     in_use: Arc<InUse>,
-}
-
-/// A read-only map of a file's start.
-#[derive(Debug)]
-struct OsMap {
-    map: MmapRaw,
-    _in_use: Arc<InUse>,
-}
-
-/// The owner of a slice of a map, for [`Bytes::from_owner`].
-struct OsMapSlice {
-    map: Arc<OsMap>,
-    range: Range<usize>,
 }
 
 /// A held `flock`; closing the file lets go.
@@ -302,9 +287,7 @@ impl DiskFile for OsFile {
     }
 
     fn map(&self, size_bytes: u64) -> io::Result<Arc<dyn FileMap>> {
-        let size = usize::try_from(size_bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let map = MmapOptions::new().len(size).map_raw_read_only(&self.file)?;
-        Ok(Arc::new(OsMap { map, _in_use: Arc::clone(&self.in_use) }))
+        Ok(Arc::new(OsMap::new(&self.file, size_bytes, Arc::clone(&self.in_use))?))
     }
 }
 
@@ -325,99 +308,6 @@ fn write_vectored(file: &File, slices: &[IoSlice<'_>], position: u64) -> io::Res
 fn write_vectored(file: &File, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
     let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| &slice[..]);
     file.write_at(first, position)
-}
-
-// === impl OsMap ===
-
-impl OsMap {
-    /// Panics when the range is not inside the map: a broken invariant of the caller, never a matter of input.
-    fn checked_range(&self, position: u64, size_bytes: usize) -> Range<usize> {
-        let start = usize::try_from(position).expect("a position inside a map fits the address space");
-        let end = start.checked_add(size_bytes).expect("a range inside a map fits the address space");
-        assert!(end <= self.map.len(), "range {start}..{end} beyond the map's {} bytes", self.map.len());
-        start..end
-    }
-}
-
-impl FileMap for OsMap {
-    fn size_bytes(&self) -> u64 {
-        self.map.len() as u64
-    }
-
-    fn slice(self: Arc<Self>, position: u64, size_bytes: usize) -> Bytes {
-        let range = self.checked_range(position, size_bytes);
-        if range.is_empty() {
-            return Bytes::new();
-        }
-        Bytes::from_owner(OsMapSlice { map: self, range })
-    }
-
-    fn populate(&self, position: u64, size_bytes: usize) -> io::Result<()> {
-        let range = self.checked_range(position, size_bytes);
-        if range.is_empty() {
-            return Ok(());
-        }
-        // Maps start on a page, so rounding the offset down keeps the address inside the map.
-        let page = rustix::param::page_size();
-        let start = range.start / page * page;
-        populate_pages(&self.map, start..range.end, page)
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn populate_pages(map: &MmapRaw, range: Range<usize>, page: usize) -> io::Result<()> {
-    loop {
-        // SAFETY: the address range lies inside the map (checked by the caller, rounded down to a page of it),
-        // and the advice only faults pages in: it changes no byte and no protection.
-        let outcome = unsafe {
-            rustix::mm::madvise(
-                map.as_mut_ptr().add(range.start).cast(),
-                range.len(),
-                rustix::mm::Advice::LinuxPopulateRead,
-            )
-        };
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            // What a touched page would have raised as SIGBUS.
-            Err(Errno::FAULT) => return Err(io::Error::from_raw_os_error(Errno::IO.raw_os_error())),
-            // Kernels before 5.14 do not know the advice.
-            Err(Errno::INVAL) => {
-                touch_pages(map, range, page);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn populate_pages(map: &MmapRaw, range: Range<usize>, page: usize) -> io::Result<()> {
-    touch_pages(map, range, page);
-    Ok(())
-}
-
-/// Reads one byte of each page, so that the page is in memory.
-fn touch_pages(map: &MmapRaw, range: Range<usize>, page: usize) {
-    for offset in range.step_by(page) {
-        // SAFETY: the offset lies inside the map, which is readable and outlives the call; the range was
-        // written, so the file reaches there. A volatile read is not optimised away.
-        let _ = unsafe { map.as_ptr().add(offset).read_volatile() };
-    }
-}
-
-// === impl OsMapSlice ===
-
-impl AsRef<[u8]> for OsMapSlice {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: the range lies inside the map (checked by `slice`), which this owner keeps alive. Callers of
-        // `FileMap::slice` pass only ranges that were written and never change: the log writes below its end
-        // never again, cuts a file only beyond its written end, and deletes by unlinking, which leaves maps
-        // intact (`release` cuts such a file only when no map of it is left); the lock on the data directory
-        // keeps a second broker out. So the bytes are initialised, inside the file, and not written while this
-        // reference lives.
-        unsafe { std::slice::from_raw_parts(self.map.map.as_ptr().add(self.range.start), self.range.len()) }
-    }
 }
 
 // === impl OsLock ===
