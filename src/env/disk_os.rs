@@ -26,6 +26,9 @@ use crate::types::TimestampMs;
 
 /// `IOV_MAX` of Linux and macOS: how many buffers one vectored write takes.
 const VECTORED_BUFFERS_MAX: usize = 1024;
+/// How much one call writes at most. Linux keeps what a call writes in folios as large as its length and its place allow;
+/// those of 2 MiB have to be found in memory, or be given by a host, at several times what the copy costs.
+const WRITE_BYTES_MAX: usize = 1 << 20;
 /// What is read of the holder's text in a lock file.
 const HOLDER_BYTES_MAX: u64 = 4096;
 
@@ -227,7 +230,12 @@ impl DiskFile for OsFile {
     }
 
     fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
-        self.file.write_all_at(buf, position)
+        let mut position = position;
+        for piece in buf.chunks(WRITE_BYTES_MAX) {
+            self.file.write_all_at(piece, position)?;
+            position += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn write_all_vectored_at(&self, bufs: &[Bytes], position: u64) -> io::Result<()> {
@@ -237,8 +245,7 @@ impl DiskFile for OsFile {
         // Empty buffers at the front would make a finished write look like one that makes no progress.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            let batch = &slices[..slices.len().min(VECTORED_BUFFERS_MAX)];
-            match write_vectored(&self.file, batch, position) {
+            match write_piece(&self.file, slices, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     IoSlice::advance_slices(&mut slices, written);
@@ -297,6 +304,19 @@ fn drop_cache(file: &File, position: u64) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     let _ = (file, position);
     Ok(())
+}
+
+/// Writes the first of `slices`, which is not empty, and what else one call takes; tells how many bytes were written.
+fn write_piece(file: &File, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    let mut size_bytes = 0;
+    let whole = slices.iter().take(VECTORED_BUFFERS_MAX).take_while(|slice| {
+        size_bytes += slice.len();
+        size_bytes <= WRITE_BYTES_MAX
+    });
+    match whole.count() {
+        0 => write_vectored(file, &[IoSlice::new(&slices[0][..WRITE_BYTES_MAX])], position),
+        whole => write_vectored(file, &slices[..whole], position),
+    }
 }
 
 #[cfg(not(target_os = "macos"))]

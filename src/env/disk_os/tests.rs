@@ -36,6 +36,31 @@ fn a_vectored_write_takes_more_buffers_than_the_system_does_at_once() {
 }
 
 #[test]
+fn what_is_longer_than_one_call_takes_arrives_whole() {
+    let dir = directory();
+    let file = OsDisk::new().open(&dir.path().join("a"), OpenMode::CreateNew).unwrap();
+    let pattern = |seed: u8, size_bytes: usize| -> Bytes {
+        (0..size_bytes).map(|index| (index % 251) as u8 ^ seed).collect::<Vec<u8>>().into()
+    };
+    // Below, at and above the limit, and together above it from every side.
+    let parts = [
+        pattern(1, 100),
+        pattern(2, WRITE_BYTES_MAX - 100),
+        pattern(3, 3 * WRITE_BYTES_MAX + 1),
+        pattern(4, WRITE_BYTES_MAX),
+        pattern(5, 7),
+    ];
+    file.write_all_vectored_at(&parts, 11).unwrap();
+    let whole = parts.concat();
+    let mut read = vec![0; whole.len()];
+    file.read_exact_at(&mut read, 11).unwrap();
+    assert!(read == whole);
+    file.write_all_at(&whole, 5_000_000).unwrap();
+    file.read_exact_at(&mut read, 5_000_000).unwrap();
+    assert!(read == whole);
+}
+
+#[test]
 fn allocating_ahead_keeps_the_length_and_a_cut_releases_the_blocks() {
     use std::os::unix::fs::MetadataExt as _;
     let dir = directory();
