@@ -24,6 +24,10 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 /// Sent bytes that nobody acknowledges end a connection after so long.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// What the kernel takes to be sent beyond what is on its way. A client that reads is never short of it; for one that does
+/// not, the kernel would otherwise copy megabytes (2.6 on loopback) that nobody will want, while others wait.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 1 << 20;
 
 /// Binds the address and starts listening. Of a name's addresses an IPv4 one is preferred, as Kafka's clients do.
 ///
@@ -105,7 +109,10 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    }
     Ok(())
 }
 
@@ -114,4 +121,34 @@ fn is_exhausted(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].map(Some).contains(&errno)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// What the kernel takes of what is written to a client that never reads.
+    async fn taken(listener: &TcpListener, tuned: bool) -> usize {
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        if tuned {
+            tune(&stream).unwrap();
+        }
+        stream.writable().await.unwrap();
+        let mut taken = 0;
+        while let Ok(written) = stream.try_write(&[0; 64 << 10]) {
+            taken += written;
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn the_kernel_takes_little_for_a_client_that_never_reads() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (tuned, untuned) = (taken(&listener, true).await, taken(&listener, false).await);
+        println!("{tuned} bytes, {untuned} without a limit");
+        // Beside what is not sent there is what the client's own buffer holds.
+        assert!(tuned <= 2 << 20, "{tuned} bytes, {untuned} without a limit");
+        assert!(tuned >= UNSENT_BYTES_MAX as usize / 2, "{tuned} bytes");
+    }
 }
