@@ -12,7 +12,7 @@ use millrace::client::{
 use tokio::time::Instant;
 
 /// One record every so often.
-const PACE: Duration = Duration::from_millis(4);
+pub(crate) const PACE: Duration = Duration::from_millis(4);
 /// A fresh client, with connections of its own, after so many records.
 const RECORDS_PER_CLIENT: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,11 +28,12 @@ pub(crate) struct GoodClient {
 pub(crate) struct Told {
     /// Records acknowledged, each of them read back once at its offset.
     pub(crate) records: u64,
-    /// How long an acknowledgement took.
+    /// How long an acknowledgement took. One is waited for at a time, so that a broker that stands still for a second
+    /// delays a single one: see `slowest`.
     pub(crate) ack_p99: Duration,
     /// How long it took from the send until the record was read.
     pub(crate) read_p99: Duration,
-    /// When the slowest acknowledgements came, and how long they took: to see which attack was felt.
+    /// When the slowest acknowledgements came, and how long they took, the slowest first: to see which attack was felt.
     pub(crate) slowest: Vec<(Instant, Duration)>,
 }
 
@@ -145,7 +146,7 @@ async fn consume(client: &Client, name: &str, begun: Instant) -> (Vec<(i64, u64)
     }
 }
 
-fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

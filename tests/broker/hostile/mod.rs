@@ -19,6 +19,7 @@ mod requests;
 pub(crate) mod slow;
 mod storm;
 pub(crate) mod victim;
+mod yardstick;
 
 /// Whether times count: the broker under attack is a build made for speed.
 pub(crate) fn is_timed() -> bool {
