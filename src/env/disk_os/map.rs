@@ -20,7 +20,7 @@ use super::super::FileMap;
 use super::super::clock::{Clock as _, SystemClock};
 use super::release::InUse;
 
-/// What is noted as being in memory, and looked at as a whole.
+/// What one note is kept for.
 const CHUNK_BYTES: usize = 256 << 10;
 /// How long pages that were touched are taken for being in memory. A slice is read later than it was made anyway: a page that
 /// the system has taken back in between is read from the disk by whoever reads the slice.
@@ -30,15 +30,19 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct OsMap {
     map: MmapRaw,
-    /// When all of a chunk was brought into memory, for each chunk; there once a whole one was.
+    /// How much of each chunk was brought into memory, and when; there once anything was.
     populated: OnceLock<Box<[Stamp]>>,
     clock: SystemClock,
     _in_use: Arc<InUse>,
 }
 
-/// A moment: milliseconds of the map's clock, and one; 0 for never.
+/// That a chunk was brought into memory from its beginning on: up to where, in bytes and above them
+/// [`STAMP_SIZE_BITS`] bits, and when, in milliseconds of the map's clock. 0 when it never was.
 #[derive(Debug, Default)]
 struct Stamp(AtomicU64);
+
+/// Enough for the size of a chunk.
+const STAMP_SIZE_BITS: u32 = CHUNK_BYTES.ilog2() + 1;
 
 /// The owner of a slice of a map, for [`Bytes::from_owner`].
 struct OsMapSlice {
@@ -68,57 +72,72 @@ impl OsMap {
     }
 
     fn populate_range(&self, range: Range<usize>) -> io::Result<()> {
-        if range.is_empty() {
-            return Ok(());
-        }
         // Maps start on a page, so rounding the offset down keeps the address inside the map.
         let page = rustix::param::page_size();
         let start = range.start / page * page;
         populate_pages(&self.map, start..range.end, page)
     }
 
-    /// Brings those of the chunks into memory that were not lately: runs of them, each with one call.
-    fn populate_chunks(&self, chunks: Range<usize>) -> io::Result<()> {
-        let count = self.map.len() / CHUNK_BYTES;
-        let stamps = self.populated.get_or_init(|| (0..count).map(|_| Stamp::default()).collect());
+    /// Brings those chunks of the range into memory that were not lately, from where the first of them begins: runs of
+    /// them, each with one call.
+    fn populate_stale(&self, range: &Range<usize>) -> io::Result<()> {
+        let stamps = self.stamps();
         let now = self.clock.monotonic();
+        let chunks = chunks_of(range);
+        let is_fresh = |chunk: usize| stamps[chunk].is_fresh(size_within(chunk, range.end), now);
         let mut next = chunks.start;
         while next < chunks.end {
-            let fresh = (next..chunks.end).find(|&chunk| stamps[chunk].is_fresh(now));
-            let end = fresh.unwrap_or(chunks.end);
-            self.populate_range(next * CHUNK_BYTES..end * CHUNK_BYTES)?;
-            for stamp in &stamps[next..end] {
-                stamp.set(now);
+            let end = (next..chunks.end).find(|&chunk| is_fresh(chunk)).unwrap_or(chunks.end);
+            self.populate_range(next * CHUNK_BYTES..range.end.min(end * CHUNK_BYTES))?;
+            for (chunk, stamp) in (next..end).zip(&stamps[next..end]) {
+                stamp.set(size_within(chunk, range.end), now);
             }
             next = end + 1;
         }
         Ok(())
     }
+
+    /// Whether all of the range was brought into memory lately.
+    fn is_fresh(&self, range: &Range<usize>) -> bool {
+        let Some(stamps) = self.populated.get() else { return false };
+        let now = self.clock.monotonic();
+        chunks_of(range).all(|chunk| stamps[chunk].is_fresh(size_within(chunk, range.end), now))
+    }
+
+    fn stamps(&self) -> &[Stamp] {
+        let count = self.map.len().div_ceil(CHUNK_BYTES);
+        self.populated.get_or_init(|| (0..count).map(|_| Stamp::default()).collect())
+    }
 }
 
-/// The numbers of the chunks that end in a range. The first may begin before it, where all is written too; a range of less
-/// than a chunk has none, so that nobody waits for much more than was asked for.
-fn whole_chunks(range: &Range<usize>) -> Range<usize> {
-    let first = range.start / CHUNK_BYTES;
-    if range.len() < CHUNK_BYTES { first..first } else { first..range.end / CHUNK_BYTES }
+/// The numbers of the chunks that a range, which is not empty, has a part in.
+fn chunks_of(range: &Range<usize>) -> Range<usize> {
+    range.start / CHUNK_BYTES..range.end.div_ceil(CHUNK_BYTES)
+}
+
+/// How much of a chunk lies before `end`.
+fn size_within(chunk: usize, end: usize) -> usize {
+    (end - chunk * CHUNK_BYTES).min(CHUNK_BYTES)
 }
 
 // === impl Stamp ===
 
 impl Stamp {
-    fn set(&self, now: Duration) {
-        self.0.store(millis(now) + 1, Ordering::Relaxed);
+    fn set(&self, size_bytes: usize, now: Duration) {
+        self.0.store(millis(now) << STAMP_SIZE_BITS | size_bytes as u64, Ordering::Relaxed);
     }
 
-    fn is_fresh(&self, now: Duration) -> bool {
-        let set = self.0.load(Ordering::Relaxed);
+    /// Whether at least so much of the chunk was brought into memory lately.
+    fn is_fresh(&self, size_bytes: usize, now: Duration) -> bool {
+        let stamp = self.0.load(Ordering::Relaxed);
+        let (set, populated_bytes) = (stamp >> STAMP_SIZE_BITS, stamp & ((1 << STAMP_SIZE_BITS) - 1));
         // Another reader may have set it later than this one's `now`.
-        set > 0 && (millis(now) + 1).saturating_sub(set) < millis(FRESH)
+        populated_bytes >= size_bytes as u64 && millis(now).saturating_sub(set) < millis(FRESH)
     }
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX - 1)
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 // === impl FileMap for OsMap ===
@@ -138,15 +157,14 @@ impl FileMap for OsMap {
 
     fn populate(&self, position: u64, size_bytes: usize) -> io::Result<()> {
         let range = self.checked_range(position, size_bytes);
-        let chunks = whole_chunks(&range);
-        if chunks.is_empty() {
-            return self.populate_range(range);
+        if range.is_empty() || self.is_fresh(&range) {
+            return Ok(());
         }
-        let behind = chunks.end * CHUNK_BYTES;
-        if self.populate_chunks(chunks).is_ok() {
-            return self.populate_range(behind..range.end);
+        // Of less than a chunk nobody waits for what is before it.
+        if range.len() >= CHUNK_BYTES && self.populate_stale(&range).is_ok() {
+            return Ok(());
         }
-        // A medium error in front of the range, in its first chunk, is not the reader's.
+        // Nor is a medium error there, in the first chunk, the reader's.
         self.populate_range(range)
     }
 }
@@ -213,50 +231,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chunks_of_a_range_end_in_it() {
-        let chunks = |from, to| whole_chunks(&(from..to));
-        assert!(chunks(0, CHUNK_BYTES - 1).is_empty());
-        assert!(chunks(CHUNK_BYTES - 10, CHUNK_BYTES + 10).is_empty());
-        assert_eq!(chunks(0, CHUNK_BYTES), 0..1);
-        assert_eq!(chunks(10, CHUNK_BYTES + 10), 0..1);
-        assert_eq!(chunks(CHUNK_BYTES + 1, 5 * CHUNK_BYTES - 1), 1..4);
+    fn a_range_has_a_part_in_chunks() {
+        let chunks = |from, to| {
+            let range = from..to;
+            chunks_of(&range).map(|chunk| size_within(chunk, to)).collect::<Vec<_>>()
+        };
+        assert_eq!(chunks(0, 1), [1]);
+        assert_eq!(chunks(0, CHUNK_BYTES), [CHUNK_BYTES]);
+        assert_eq!(chunks(CHUNK_BYTES - 10, CHUNK_BYTES + 10), [CHUNK_BYTES, 10]);
+        assert_eq!(chunks_of(&(CHUNK_BYTES + 1..3 * CHUNK_BYTES)), 1..3);
     }
 
     #[test]
-    fn a_chunk_is_fresh_for_a_while_after_it_was_populated() {
+    fn a_chunk_is_fresh_for_a_while_as_far_as_it_was_populated() {
         let stamp = Stamp::default();
-        assert!(!stamp.is_fresh(Duration::ZERO), "it never was");
-        stamp.set(Duration::from_millis(100));
-        assert!(stamp.is_fresh(Duration::from_millis(90)), "by a reader that began earlier");
-        assert!(stamp.is_fresh(Duration::from_millis(100) + FRESH - Duration::from_millis(1)));
-        assert!(!stamp.is_fresh(Duration::from_millis(100) + FRESH));
+        assert!(!stamp.is_fresh(1, Duration::ZERO), "it never was");
+        stamp.set(CHUNK_BYTES, Duration::from_millis(100));
+        assert!(stamp.is_fresh(CHUNK_BYTES, Duration::from_millis(90)), "by a reader that began earlier");
+        assert!(stamp.is_fresh(1, Duration::from_millis(100) + FRESH - Duration::from_millis(1)));
+        assert!(!stamp.is_fresh(1, Duration::from_millis(100) + FRESH));
+        stamp.set(500, Duration::from_millis(200));
+        assert!(stamp.is_fresh(500, Duration::from_millis(200)));
+        assert!(!stamp.is_fresh(501, Duration::from_millis(200)));
     }
 
     #[test]
-    fn only_stale_chunks_are_populated_and_what_was_is_noted() {
+    fn only_what_is_stale_is_populated_and_noted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let disk = OsDisk::new();
         disk.open(&path, OpenMode::CreateNew).unwrap().write_all_at(&[7; 4 * CHUNK_BYTES + 100], 0).unwrap();
         let file = File::open(&path).unwrap();
         let map = OsMap::new(&file, 8 << 20, disk.releaser.note_use(&file).unwrap()).unwrap();
-        let noted = |map: &OsMap| -> Vec<bool> {
-            let now = map.clock.monotonic();
-            map.populated.get().map_or_else(Vec::new, |stamps| {
-                stamps.iter().take(5).map(|stamp| stamp.is_fresh(now)).collect()
-            })
+        let noted = |map: &OsMap| -> Vec<u64> {
+            let stamps = map.populated.get().map_or(&[][..], |stamps| &stamps[..6]);
+            let sizes = stamps.iter().map(|stamp| stamp.0.load(Ordering::Relaxed) % (1 << STAMP_SIZE_BITS));
+            sizes.collect()
         };
+        let chunk = CHUNK_BYTES as u64;
         map.populate(5, CHUNK_BYTES - 1).unwrap();
-        assert!(noted(&map).is_empty(), "a short range is looked at each time");
-        map.populate(CHUNK_BYTES as u64 + 10, CHUNK_BYTES).unwrap();
-        assert_eq!(noted(&map), [false, true, false, false, false]);
-        // Behind the file's end there is nothing to be brought: the chunk that is not whole is not noted.
+        assert!(noted(&map).is_empty(), "a short range is not noted");
+        map.populate(chunk + 10, CHUNK_BYTES).unwrap();
+        assert_eq!(noted(&map), [0, chunk, 10, 0, 0, 0]);
+        assert!(map.is_fresh(&(CHUNK_BYTES..2 * CHUNK_BYTES + 10)), "what is before the range as well");
+        assert!(!map.is_fresh(&(CHUNK_BYTES..2 * CHUNK_BYTES + 11)));
         map.populate(0, 4 * CHUNK_BYTES + 100).unwrap();
-        assert_eq!(noted(&map), [true, true, true, true, false]);
-        map.populate(4 * CHUNK_BYTES as u64, 2 * CHUNK_BYTES).unwrap_err();
-        assert_eq!(noted(&map), [true, true, true, true, false]);
-        map.populate(0, 4 * CHUNK_BYTES).unwrap();
-        let slice = Arc::new(map).slice(CHUNK_BYTES as u64, 3 * CHUNK_BYTES);
+        assert_eq!(noted(&map), [chunk, chunk, chunk, chunk, 100, 0]);
+        // Behind the page of the file's end there is nothing to be brought.
+        map.populate(4 * chunk, 2 * CHUNK_BYTES).unwrap_err();
+        assert_eq!(noted(&map), [chunk, chunk, chunk, chunk, 100, 0]);
+        let slice = Arc::new(map).slice(chunk, 3 * CHUNK_BYTES);
         assert!(slice.iter().all(|&byte| byte == 7));
     }
 }
