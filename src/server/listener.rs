@@ -128,24 +128,25 @@ mod tests {
     use super::*;
 
     /// What the kernel takes of what is written to a client that never reads.
-    async fn taken(listener: &TcpListener, tuned: bool) -> usize {
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
+    async fn taken(listener: &TcpListener, tuned: bool) -> io::Result<usize> {
+        let _client = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, _) = listener.accept().await?;
         if tuned {
-            tune(&stream).unwrap();
+            tune(&stream)?;
         }
-        stream.writable().await.unwrap();
+        stream.writable().await?;
         let mut taken = 0;
         while let Ok(written) = stream.try_write(&[0; 64 << 10]) {
             taken += written;
         }
-        taken
+        Ok(taken)
     }
 
     #[tokio::test]
     async fn the_kernel_takes_little_for_a_client_that_never_reads() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (tuned, untuned) = (taken(&listener, true).await, taken(&listener, false).await);
+        let tuned = taken(&listener, true).await.unwrap();
+        let untuned = taken(&listener, false).await.unwrap();
         println!("{tuned} bytes, {untuned} without a limit");
         // Beside what is not sent there is what the client's own buffer holds.
         assert!(tuned <= 2 << 20, "{tuned} bytes, {untuned} without a limit");
