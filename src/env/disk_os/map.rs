@@ -22,6 +22,9 @@ use super::release::InUse;
 
 /// What one note is kept for.
 const CHUNK_BYTES: usize = 256 << 10;
+/// So many notes are made room for at once, when the first of them is: a map is as long as a segment may become, and most of
+/// it may never be written.
+const GROUP_CHUNKS: usize = 256;
 /// How long pages that were touched are taken for being in memory. A slice is read later than it was made anyway: a page that
 /// the system has taken back in between is read from the disk by whoever reads the slice.
 const FRESH: Duration = Duration::from_secs(1);
@@ -30,8 +33,8 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct OsMap {
     map: MmapRaw,
-    /// How much of each chunk was brought into memory, and when; there once anything was.
-    populated: OnceLock<Box<[Stamp]>>,
+    /// How much of each chunk was brought into memory, and when, in groups of [`GROUP_CHUNKS`].
+    populated: Box<[OnceLock<Box<[Stamp]>>]>,
     clock: SystemClock,
     _in_use: Arc<InUse>,
 }
@@ -60,7 +63,9 @@ impl OsMap {
     pub(super) fn new(file: &File, size_bytes: u64, in_use: Arc<InUse>) -> io::Result<Self> {
         let size = usize::try_from(size_bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let map = MmapOptions::new().len(size).map_raw_read_only(file)?;
-        Ok(Self { map, populated: OnceLock::new(), clock: SystemClock::new(), _in_use: in_use })
+        let groups = size.div_ceil(CHUNK_BYTES * GROUP_CHUNKS);
+        let populated = (0..groups).map(|_| OnceLock::new()).collect();
+        Ok(Self { map, populated, clock: SystemClock::new(), _in_use: in_use })
     }
 
     /// Panics when the range is not inside the map: a broken invariant of the caller, never a matter of input.
@@ -81,16 +86,15 @@ impl OsMap {
     /// Brings those chunks of the range into memory that were not lately, from where the first of them begins: runs of
     /// them, each with one call.
     fn populate_stale(&self, range: &Range<usize>) -> io::Result<()> {
-        let stamps = self.stamps();
         let now = self.clock.monotonic();
         let chunks = chunks_of(range);
-        let is_fresh = |chunk: usize| stamps[chunk].is_fresh(size_within(chunk, range.end), now);
+        let is_fresh = |chunk: usize| self.stamp(chunk).is_fresh(size_within(chunk, range.end), now);
         let mut next = chunks.start;
         while next < chunks.end {
             let end = (next..chunks.end).find(|&chunk| is_fresh(chunk)).unwrap_or(chunks.end);
             self.populate_range(next * CHUNK_BYTES..range.end.min(end * CHUNK_BYTES))?;
-            for (chunk, stamp) in (next..end).zip(&stamps[next..end]) {
-                stamp.set(size_within(chunk, range.end), now);
+            for chunk in next..end {
+                self.stamp(chunk).set(size_within(chunk, range.end), now);
             }
             next = end + 1;
         }
@@ -99,14 +103,18 @@ impl OsMap {
 
     /// Whether all of the range was brought into memory lately.
     fn is_fresh(&self, range: &Range<usize>) -> bool {
-        let Some(stamps) = self.populated.get() else { return false };
         let now = self.clock.monotonic();
-        chunks_of(range).all(|chunk| stamps[chunk].is_fresh(size_within(chunk, range.end), now))
+        chunks_of(range).all(|chunk| {
+            let group = self.populated[chunk / GROUP_CHUNKS].get();
+            group
+                .is_some_and(|group| group[chunk % GROUP_CHUNKS].is_fresh(size_within(chunk, range.end), now))
+        })
     }
 
-    fn stamps(&self) -> &[Stamp] {
-        let count = self.map.len().div_ceil(CHUNK_BYTES);
-        self.populated.get_or_init(|| (0..count).map(|_| Stamp::default()).collect())
+    fn stamp(&self, chunk: usize) -> &Stamp {
+        let group = self.populated[chunk / GROUP_CHUNKS]
+            .get_or_init(|| (0..GROUP_CHUNKS).map(|_| Stamp::default()).collect());
+        &group[chunk % GROUP_CHUNKS]
     }
 }
 
@@ -262,9 +270,9 @@ mod tests {
         let disk = OsDisk::new();
         disk.open(&path, OpenMode::CreateNew).unwrap().write_all_at(&[7; 4 * CHUNK_BYTES + 100], 0).unwrap();
         let file = File::open(&path).unwrap();
-        let map = OsMap::new(&file, 8 << 20, disk.releaser.note_use(&file).unwrap()).unwrap();
+        let map = OsMap::new(&file, 1 << 30, disk.releaser.note_use(&file).unwrap()).unwrap();
         let noted = |map: &OsMap| -> Vec<u64> {
-            let stamps = map.populated.get().map_or(&[][..], |stamps| &stamps[..6]);
+            let stamps = map.populated[0].get().map_or(&[][..], |stamps| &stamps[..6]);
             let sizes = stamps.iter().map(|stamp| stamp.0.load(Ordering::Relaxed) % (1 << STAMP_SIZE_BITS));
             sizes.collect()
         };
@@ -280,6 +288,10 @@ mod tests {
         // Behind the page of the file's end there is nothing to be brought.
         map.populate(4 * chunk, 2 * CHUNK_BYTES).unwrap_err();
         assert_eq!(noted(&map), [chunk, chunk, chunk, chunk, 100, 0]);
+        assert!(
+            map.populated[1..].iter().all(|group| group.get().is_none()),
+            "room for what is read, not for all"
+        );
         let slice = Arc::new(map).slice(chunk, 3 * CHUNK_BYTES);
         assert!(slice.iter().all(|&byte| byte == 7));
     }
