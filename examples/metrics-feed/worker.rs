@@ -53,13 +53,13 @@ pub(crate) async fn run(plan: &Plan) -> Result<(), Error> {
         let _ended_or_broken = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         end.send(())
     });
-    let mut open = 0;
+    let (mut open, mut ends) = (0, false);
     loop {
         let event = tokio::select! {
             event = consumer.next(COMMIT_AFTER) => event?,
-            _ = &mut ended => {
-                commit(&consumer).await?;
-                return Ok(consumer.close().await?);
+            _ = &mut ended, if !ends => {
+                ends = true;
+                None
             }
         };
         match event {
@@ -71,7 +71,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<(), Error> {
                     tell(Told::Judged { partition, offset, is_alarm })?;
                 }
                 open += records.len();
-                if open < COMMIT_AFTER_SAMPLES {
+                if open < COMMIT_AFTER_SAMPLES && !ends {
                     continue;
                 }
             }
@@ -84,13 +84,16 @@ pub(crate) async fn run(plan: &Plan) -> Result<(), Error> {
             Some(GroupEvent::Revoking(_)) | None => {}
             Some(_) => continue,
         }
-        commit(&consumer).await?;
+        // Not before it knows what became of all that it judged: a commit that fails is followed by the news of why.
+        if commit(&consumer).await? && ends {
+            return Ok(consumer.close().await?);
+        }
         open = 0;
     }
 }
 
-/// Commits what is judged.
-async fn commit(consumer: &GroupConsumer) -> Result<(), Error> {
+/// Commits what is judged; whether the group took it.
+async fn commit(consumer: &GroupConsumer) -> Result<bool, Error> {
     let positions: Vec<(i32, i64)> = consumer
         .assignment()
         .into_iter()
@@ -98,12 +101,15 @@ async fn commit(consumer: &GroupConsumer) -> Result<(), Error> {
         .collect();
     match consumer.commit().await {
         Ok(()) => {
-            positions.into_iter().try_for_each(|(partition, offset)| tell(Told::Done { partition, offset }))
+            positions
+                .into_iter()
+                .try_for_each(|(partition, offset)| tell(Told::Done { partition, offset }))?;
+            Ok(true)
         }
         // The group went on without this worker, and the next event says what that cost.
         Err(error) => {
             eprintln!("worker: {error}");
-            Ok(())
+            Ok(false)
         }
     }
 }

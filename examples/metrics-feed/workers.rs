@@ -20,7 +20,7 @@ use crate::worker::{Told, is_alarm};
 /// How often a worker is killed during a run.
 const KILLS: u32 = 4;
 
-/// How long the last samples may take to be judged: sessions of workers that were killed have to end.
+/// How long the last samples may take to be judged, and the workers to end: sessions of those that were killed have to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A place in the topic.
@@ -89,7 +89,7 @@ pub(crate) async fn run(plan: Plan, mut acknowledged: Acknowledged) -> Result<Wo
         }
     };
     tokio::time::timeout(plan.duration + PATIENCE, work).await.map_err(|_| "the workers do not get on")??;
-    running.stop().await?;
+    tokio::time::timeout(PATIENCE, running.stop()).await.map_err(|_| "the workers do not end")??;
     // What they have said since.
     while let Some((number, line)) = told.recv().await {
         workers.on_told(number, line.parse()?);
