@@ -201,6 +201,10 @@ impl Log {
                     Ok(true) => {}
                     Ok(false) => {
                         let damage = walk.condemn(&step)?;
+                        // It reached the offset asked for by what its damaged header said; a sound batch begins there.
+                        if damage.offsets.end <= from {
+                            continue;
+                        }
                         break Stop::Damaged { from: damage.offsets.start, to: damage.offsets.end };
                     }
                     Err(_) if run.is_some() => break Stop::Enough,

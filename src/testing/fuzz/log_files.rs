@@ -173,8 +173,8 @@ fn records(log: &Log) -> BTreeMap<Offset, Bytes> {
                 assert!(outcome.next_offset > from, "a read below the end goes on");
                 from = outcome.next_offset;
             }
-            Err(ReadError::Corrupt { to, .. }) => {
-                assert!(to > from, "a damaged range has an end");
+            Err(ReadError::Corrupt { from: begins, to }) => {
+                assert!(to > from, "a damaged range, {begins} to {to}, has an end behind {from}");
                 from = to;
             }
             Err(_) => break,
