@@ -201,7 +201,7 @@ impl Log {
                     Ok(true) => {}
                     Ok(false) => {
                         let damage = walk.condemn(&step)?;
-                        // It reached the offset asked for by what its damaged header said; a sound batch begins there.
+                        // Only its damaged header reached the offset asked for: a sound batch begins there or before.
                         if damage.offsets.end <= from {
                             continue;
                         }
